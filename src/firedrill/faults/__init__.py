@@ -1,0 +1,1 @@
+"""The fault library: one file for each mechanism that breaks something."""

@@ -1,0 +1,1 @@
+"""Wire protocols, served over a world. No simulation logic lives here."""

@@ -1,0 +1,1 @@
+"""A Kubernetes cluster: kinds, store, API, controllers, scheduler, kubelet."""

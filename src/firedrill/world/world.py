@@ -1,0 +1,1 @@
+"""The world: the only thing in the simulation that changes."""
