@@ -1,4 +1,4 @@
-"""What will happen: a heap of plain tuples. Nothing is taken out early; a handler that comes too late returns."""
+"""What will happen: a heap of plain tuples. Nothing is taken out early; a late handler just returns."""
 
 from __future__ import annotations
 
