@@ -1,4 +1,4 @@
-"""How controllers run: a change marks keys, a key waits a few milliseconds, one reconcile does all there is to do.
+"""How controllers run: a change marks keys, a key waits a little, one reconcile does all there is to do.
 
 Controllers have no fields of their own. What waits and what failed is data in the cluster.
 """

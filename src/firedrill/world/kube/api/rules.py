@@ -1,0 +1,302 @@
+"""The rules that a request goes through, gathered from the rooms that know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from firedrill.world.kube import patch
+from firedrill.world.kube.api import conversion, errors
+from firedrill.world.kube.api.errors import ApiError
+from firedrill.world.kube.api.request import Options, Request, Response
+from firedrill.world.kube.objects import Obj, name_of
+
+if TYPE_CHECKING:
+    from firedrill.world.kube.kinds import Kind
+    from firedrill.world.world import World
+
+
+def _room(name: str) -> Any:
+    """A room that is still being built."""
+    try:
+        return import_module(f"firedrill.world.kube.{name}")
+    except ImportError:
+        return None
+
+
+admission, rbac, schema = _room("admission"), _room("rbac"), _room("schema")
+
+
+def stored_kind(world: World, kind: Kind) -> Kind:
+    """The kind in the version in which its objects are stored."""
+    return world.cluster.kinds.storage(kind.resource) or kind
+
+
+def asked_kind(world: World, request: Request) -> Kind:
+    """The kind in the version of the path."""
+    found: Kind = world.cluster.kinds.by_gvr(request.group, request.version, request.plural)
+    return found
+
+
+def convert_answer(world: World, kind: Kind, response: Response) -> Response:
+    """The answer in the version that was asked for."""
+    stored = stored_kind(world, kind)
+    return replace(response, obj=conversion.from_storage(kind, stored, response.obj))
+
+
+def authorize(world: World, request: Request) -> None:
+    """Ask the roles whether the user may.
+
+    Raises:
+        ApiError: 403, in the words of the API server.
+    """
+    user = request.user
+    if "system:masters" in user.groups:
+        return
+    if rbac is None:
+        return
+    allowed, reason = rbac.authorize(
+        world.cluster.store,
+        user,
+        request.verb,
+        request.group,
+        request.plural,
+        request.subresource,
+        request.namespace,
+        request.name,
+    )
+    if allowed:
+        return
+    full = f"{request.plural}/{request.subresource}" if request.subresource else request.plural
+    where = f'in the namespace "{request.namespace}"' if request.namespace else "at the cluster scope"
+    detail = (
+        f'User "{user.name}" cannot {request.verb} resource "{full}" in API group "{request.group}" {where}'
+        + (f": {reason}" if reason else "")
+    )
+    resource = f"{request.plural}.{request.group}" if request.group else request.plural
+    raise errors.forbidden(resource, request.name, detail)
+
+
+def decode(world: World, request: Request, kind: Kind, body: Any) -> tuple[Obj, list[str]]:
+    """The object in a body, in the version it is stored in, and warnings about fields nobody knows.
+
+    Raises:
+        ApiError: the body is no such object, or holds unknown fields and the request is strict.
+    """
+    if request.trusted:
+        return body, []
+    asked = asked_kind(world, request)
+    if not isinstance(body, dict) or not isinstance(body.get("metadata", {}), dict):
+        raise errors.bad_request(
+            f'{asked.kind} in version "{asked.version}" cannot be handled as a {asked.kind}'
+        )
+    version, name = body.get("apiVersion") or asked.api_version, body.get("kind") or asked.kind
+    if version != asked.api_version:
+        raise errors.bad_request(
+            f"the API version in the data ({version}) does not match "
+            f"the expected API version ({asked.api_version})"
+        )
+    if name != asked.kind:
+        raise errors.bad_request(
+            f'{name} in version "{asked.version}" cannot be handled as a {asked.kind}: '
+            f"no kind {name!r} is registered for version {asked.api_version!r}"
+        )
+    body = {**body, "apiVersion": version, "kind": name}
+    if schema is None:
+        return conversion.to_storage(asked, kind, body), []
+    decoded = schema.decode(schema.schema_for(asked), body)
+    warnings = [f"unknown field {path!r}".replace("'", '"') for path in decoded.unknown]
+    mode = request.options.field_validation or "Warn"
+    if warnings and mode == "Strict":
+        raise errors.bad_request(
+            f'{asked.kind} in version "{asked.version}" cannot be handled as a {asked.kind}: '
+            f"strict decoding error: {', '.join(warnings)}"
+        )
+    if mode == "Ignore":
+        warnings = []
+    return conversion.to_storage(asked, kind, decoded.obj), warnings
+
+
+def default(world: World, request: Request, kind: Kind, obj: Obj) -> Obj:
+    """The object with every field that the server fills in."""
+    return schema.default(kind, obj) if schema is not None else obj
+
+
+def mutate(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None) -> tuple[Obj, list[str]]:
+    """The object after the plugins that change what comes in.
+
+    Raises:
+        ApiError: a plugin refuses it.
+    """
+    if admission is None:
+        return obj, []
+    return admission.mutate(_attributes(world, request, kind, obj, old))  # type: ignore[no-any-return]
+
+
+def admit(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj | None) -> list[str]:
+    """Warnings of the plugins that only judge.
+
+    Raises:
+        ApiError: a plugin refuses it.
+    """
+    if admission is None:
+        return []
+    return list(admission.validate(_attributes(world, request, kind, obj, old)))
+
+
+def _attributes(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj | None) -> Any:
+    operation = "CREATE" if old is None else ("DELETE" if obj is None else "UPDATE")
+    return admission.Attributes(
+        world=world,
+        operation=operation,
+        kind=kind,
+        namespace=request.namespace,
+        name=request.name or name_of(obj or {}),
+        subresource=request.subresource,
+        obj=obj,
+        old=old,
+        user=request.user,
+        dry_run=request.options.dry_run,
+        options={},
+    )
+
+
+def check(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None) -> None:
+    """Hold the object against the rules of its kind.
+
+    Raises:
+        ApiError: 422 with every broken rule.
+    """
+    if request.trusted or schema is None:
+        return
+    found = schema.validate(kind, obj, old)
+    if found:
+        raise errors.invalid(kind.group, kind.kind, name_of(obj), found)
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """A field that must be there and is not."""
+
+    field: str
+    detail: str
+    reason: str = "FieldValueRequired"
+
+    @property
+    def message(self) -> str:
+        """The text without the field."""
+        return f"Required value: {self.detail}"
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def required(field: str, detail: str) -> Required:
+    """The field error of a missing value."""
+    return Required(field, detail)
+
+
+def manager_of(request: Request) -> str:
+    """The field manager of a write: as given, or the name of the program that sent it."""
+    return request.options.field_manager or request.user_agent.split("/", 1)[0] or "unknown"
+
+
+def track(world: World, request: Request, kind: Kind, old: Obj | None, new: Obj) -> Obj:
+    """The object with the managers of its fields brought up to date."""
+    if request.patch_type == "apply" or kind.resource == "events":
+        return new
+    keep: Any = getattr(patch, "track_update", None)
+    if keep is None:
+        return new
+    api_version = f"{request.group}/{request.version}" if request.group else request.version
+    out: Obj = keep(
+        old, new, manager_of(request), world.time, api_version, request.subresource, _schema(kind)
+    )
+    return out
+
+
+def _schema(kind: Kind) -> Any:
+    return schema.schema_for(kind) if schema is not None else None
+
+
+def patched(world: World, request: Request, kind: Kind, old: Obj) -> Obj:
+    """The object in the version of the path, after the patch in the body.
+
+    Raises:
+        ApiError: the patch is malformed or does not fit.
+    """
+    asked = asked_kind(world, request)
+    base = conversion.from_storage(asked, kind, old)
+    try:
+        if request.patch_type == "json":
+            return patch.json_patch(base, request.body)
+        if request.patch_type == "merge":
+            return patch.merge_patch(base, request.body)
+        if kind.custom:
+            raise errors.unsupported_media_type(
+                (
+                    "application/json-patch+json",
+                    "application/merge-patch+json",
+                    "application/apply-patch+yaml",
+                ),
+                "",
+            )
+        return patch.strategic_merge(base, request.body, _schema(asked))
+    except patch.PatchError as problem:
+        raise ApiError(problem.code, problem.reason, problem.message) from None
+
+
+def applied(world: World, request: Request, kind: Kind, old: Obj | None, body: Obj) -> Obj:
+    """The object after a server-side apply of the body.
+
+    Raises:
+        ApiError: 409 where another manager owns a field with another value.
+    """
+    if not request.options.field_manager:
+        raise errors.invalid(
+            "meta.k8s.io",
+            "PatchOptions",
+            "",
+            [required("fieldManager", "is required for apply patch")],
+        )
+    try:
+        out: Obj = patch.server_side_apply(
+            old,
+            body,
+            request.options.field_manager,
+            _schema(kind),
+            request.options.force,
+            world.time,
+            kind.api_version,
+            request.subresource,
+        )
+    except patch.PatchError as problem:
+        raise ApiError(problem.code, problem.reason, problem.message, problem.details) from None
+    return out
+
+
+def delete_options(request: Request) -> Options:
+    """The options of a delete: of the query, and of a `DeleteOptions` body on top.
+
+    Raises:
+        ApiError: the body is something else.
+    """
+    body = request.body
+    if body is None:
+        return request.options
+    if not isinstance(body, Mapping) or body.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise errors.bad_request("expected DeleteOptions")
+    more: dict[str, Any] = {}
+    if body.get("gracePeriodSeconds") is not None:
+        more["grace_period_seconds"] = int(body["gracePeriodSeconds"])
+    if body.get("propagationPolicy"):
+        more["propagation_policy"] = str(body["propagationPolicy"])
+    elif body.get("orphanDependents") is not None:
+        more["propagation_policy"] = "Orphan" if body["orphanDependents"] else "Background"
+    if body.get("preconditions"):
+        more["preconditions"] = dict(body["preconditions"])
+    if body.get("dryRun"):
+        more["dry_run"] = True
+    return replace(request.options, **more)

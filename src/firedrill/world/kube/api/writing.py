@@ -1,0 +1,259 @@
+"""create, update and patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.world.kube.api import errors, rules, strategy
+from firedrill.world.kube.api.reading import read
+from firedrill.world.kube.api.request import Request, Response
+from firedrill.world.kube.controllers.base import notify
+from firedrill.world.kube.objects import Obj, dig, is_deleting, meta, name_of, uid_of
+from firedrill.world.kube.store import Change
+
+if TYPE_CHECKING:
+    from firedrill.world.kube.kinds import Kind
+    from firedrill.world.world import World
+
+_OWN = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "selfLink",
+)
+"""Metadata that only the server sets."""
+
+
+def create(world: World, request: Request, kind: Kind) -> Response:
+    """Answer a create.
+
+    Raises:
+        ApiError: the object is malformed, not admitted, or there already.
+    """
+    body, warnings = rules.decode(world, request, kind, request.body)
+    obj = _named(world, request, kind, body)
+    name = name_of(obj)
+    if world.cluster.store.get(kind.resource, request.namespace, name) is not None:
+        if meta(request.body).get("name"):
+            raise errors.already_exists(kind.resource, name)
+        raise errors.already_exists(kind.resource, name)  # a generated name that is taken by chance
+    if "status" in kind.subresources and not strategy.keeps_status_at_creation(kind.resource):
+        obj = {key: item for key, item in obj.items() if key != "status"}
+    obj = rules.default(world, request, kind, obj)
+    obj, more = rules.mutate(world, request, kind, obj, None)
+    obj = _with_identity(world, kind, obj)
+    obj = strategy.prepare(world, kind.resource, obj, None)
+    rules.check(world, request, kind, obj, None)
+    more += rules.admit(world, request, kind, obj, None)
+    obj = rules.track(world, request, kind, None, obj)
+    if not request.options.dry_run:
+        obj = save(world, kind.resource, obj)
+    return Response(201, obj, tuple(warnings + more))
+
+
+def _named(world: World, request: Request, kind: Kind, body: Obj) -> Obj:
+    given = dict(meta(body))
+    if kind.namespaced:
+        here = given.get("namespace") or request.namespace
+        if here != request.namespace:
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        given["namespace"] = here
+    else:
+        given.pop("namespace", None)
+    if not given.get("name") and given.get("generateName"):
+        number = world.cluster.store.rv
+        prefix = str(given["generateName"])[:58]
+        given["name"] = prefix + world.rng.suffix(5, "name", kind.resource, prefix, number)
+    if not given.get("name"):
+        raise errors.invalid(
+            kind.group,
+            kind.kind,
+            "",
+            [rules.required("metadata.name", "name or generateName is required")],
+        )
+    for key in (*_OWN, "resourceVersion"):
+        given.pop(key, None)
+    return {**body, "metadata": given}
+
+
+def _with_identity(world: World, kind: Kind, obj: Obj) -> Obj:
+    given = dict(obj["metadata"])
+    given["uid"] = world.rng.uuid(
+        "uid", kind.resource, given.get("namespace"), given["name"], world.cluster.store.rv
+    )
+    given["creationTimestamp"] = world.time
+    if strategy.has_generation(kind.resource) or kind.custom:
+        given["generation"] = 1
+    return {**obj, "metadata": given}
+
+
+def update(world: World, request: Request, kind: Kind) -> Response:
+    """Answer an update (PUT) of an object or of its status.
+
+    Raises:
+        ApiError: it is not there, has changed since, is malformed or not admitted.
+    """
+    body, warnings = rules.decode(world, request, kind, request.body)
+    name = name_of(body)
+    if name and name != request.name:
+        raise errors.bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({request.name})"
+        )
+    old = stored(world, kind, request.namespace, request.name)
+    return replace(world, request, kind, old, body, warnings)
+
+
+def stored(world: World, kind: Kind, namespace: str, name: str) -> Obj:
+    """The stored version of an object, which writes start from.
+
+    Raises:
+        ApiError: it is not there.
+    """
+    found = world.cluster.store.get(kind.resource, namespace, name)
+    if found is None:
+        if strategy.computed(kind.resource):
+            return read(world, kind, namespace, name)
+        raise errors.not_found(kind.resource, name)
+    return found
+
+
+def replace(
+    world: World, request: Request, kind: Kind, old: Obj, new: Obj, warnings: list[str] | None = None
+) -> Response:
+    """Put `new` in the place of `old`, as far as the rules allow; an unchanged object is not written.
+
+    Raises:
+        ApiError: a precondition fails, or the object is malformed or not admitted.
+    """
+    given = meta(new)
+    version = given.get("resourceVersion")
+    if version and str(version) != old["metadata"]["resourceVersion"]:
+        raise errors.modified(kind.resource, name_of(old))
+    uid = given.get("uid")
+    if uid and uid != uid_of(old):
+        raise errors.conflict(
+            kind.resource,
+            name_of(old),
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_of(old)}",
+        )
+    obj = _carry_over(request, kind, old, new)
+    if request.subresource == "":
+        obj = rules.default(world, request, kind, obj)
+    more = list(warnings or [])
+    obj, said = rules.mutate(world, request, kind, obj, old)
+    more += said
+    obj = strategy.prepare(world, kind.resource, obj, old)
+    obj = _count_generation(kind, old, obj)
+    if _same(old, obj):
+        return Response(200, old, tuple(more))
+    rules.check(world, request, kind, obj, old)
+    more += rules.admit(world, request, kind, obj, old)
+    obj = rules.track(world, request, kind, old, obj)
+    if not request.options.dry_run:
+        obj = save(world, kind.resource, obj)
+        if is_deleting(obj) and not meta(obj).get("finalizers") and may_go(kind.resource, obj):
+            last = world.cluster.store.remove(kind.resource, request.namespace, name_of(obj))
+            if last is not None:
+                notify(world, Change(world.cluster.store.rv, "DELETED", kind.resource, last, obj))
+    return Response(200, obj, tuple(more))
+
+
+def may_go(resource: str, obj: Obj) -> bool:
+    """Whether nothing but finalizers in the metadata holds back an object that is being deleted."""
+    if resource == "namespaces":
+        return not dig(obj, "spec", "finalizers")
+    return int(meta(obj).get("deletionGracePeriodSeconds") or 0) == 0
+
+
+def _carry_over(request: Request, kind: Kind, old: Obj, new: Obj) -> Obj:
+    """What the request may change, on top of what it may not."""
+    if request.subresource == "status":
+        kept = {key: item for key, item in old.items() if key != "status"}
+        out: Obj = {**kept, "status": new["status"]} if "status" in new else kept
+        if "managedFields" in meta(new):
+            out["metadata"] = {**old["metadata"], "managedFields": new["metadata"]["managedFields"]}
+        return out
+    before = old["metadata"]
+    given = {key: item for key, item in meta(new).items() if key not in _OWN}
+    for key in (*_OWN, "namespace", "name"):
+        if key in before:
+            given[key] = before[key]
+    given["resourceVersion"] = before["resourceVersion"]
+    if not given.get("managedFields") and "managedFields" in before:
+        given["managedFields"] = before["managedFields"]
+    out = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": given}
+    if "status" in kind.subresources and request.subresource == "":
+        out.pop("status", None)
+        if "status" in old:
+            out["status"] = old["status"]
+    return out
+
+
+def _count_generation(kind: Kind, old: Obj, new: Obj) -> Obj:
+    if not (strategy.has_generation(kind.resource) or kind.custom):
+        return new
+    wanted = [{k: v for k, v in obj.items() if k not in {"metadata", "status"}} for obj in (old, new)]
+    if wanted[0] == wanted[1]:
+        return new
+    count = int(meta(old).get("generation") or 0) + 1
+    return {**new, "metadata": {**new["metadata"], "generation": count}}
+
+
+def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return old == new
+
+
+def save(world: World, resource: str, obj: Obj) -> Obj:
+    """Store a version and tell the controllers. Everything that must be checked has been."""
+    store = world.cluster.store
+    meta_ = obj["metadata"]
+    previous = store.get(resource, meta_.get("namespace", ""), meta_["name"])
+    kept = store.put(resource, obj)
+    notify(world, Change(store.rv, "MODIFIED" if previous is not None else "ADDED", resource, kept, previous))
+    return kept
+
+
+def patch(world: World, request: Request, kind: Kind) -> Response:
+    """Answer a patch of any of the four types.
+
+    Raises:
+        ApiError: the patch is malformed, does not fit, conflicts, or its result is not admitted.
+    """
+    found = world.cluster.store.get(kind.resource, request.namespace, request.name)
+    if request.patch_type == "apply":
+        return _apply(world, request, kind, found)
+    if found is None:
+        raise errors.not_found(kind.resource, request.name)
+    new = rules.patched(world, request, kind, found)
+    body, warnings = rules.decode(world, request, kind, new)
+    return replace(world, request, kind, found, body, warnings)
+
+
+def _apply(world: World, request: Request, kind: Kind, old: Obj | None) -> Response:
+    body, warnings = rules.decode(world, request, kind, request.body)
+    new = rules.applied(world, request, kind, old, body)
+    if old is None:
+        if request.subresource:
+            raise errors.not_found(kind.resource, request.name)
+        made = _named(world, request, kind, {**new, "metadata": {**meta(new), "name": request.name}})
+        return _create_applied(world, request, kind, made, warnings)
+    return replace(world, request, kind, old, new, warnings)
+
+
+def _create_applied(world: World, request: Request, kind: Kind, obj: Obj, warnings: list[str]) -> Response:
+    if "status" in kind.subresources and not strategy.keeps_status_at_creation(kind.resource):
+        obj = {key: item for key, item in obj.items() if key != "status"}
+    obj = rules.default(world, request, kind, obj)
+    obj, more = rules.mutate(world, request, kind, obj, None)
+    obj = _with_identity(world, kind, obj)
+    obj = strategy.prepare(world, kind.resource, obj, None)
+    rules.check(world, request, kind, obj, None)
+    more += rules.admit(world, request, kind, obj, None)
+    if not request.options.dry_run:
+        obj = save(world, kind.resource, obj)
+    return Response(201, obj, tuple(warnings + more))
