@@ -1,0 +1,1 @@
+"""Names, addresses and routes: what reaches what, and why something does not."""

@@ -1,0 +1,1 @@
+"""Claims and volumes: which belongs to which, and who makes new ones."""
