@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.world.kube import patch
 from firedrill.world.kube.api import conversion, errors
 from firedrill.world.kube.api.errors import ApiError
-from firedrill.world.kube.api.request import Options, Request, Response
+from firedrill.world.kube.api.request import Options, Request, Response, User
 from firedrill.world.kube.objects import Obj, name_of
 
 if TYPE_CHECKING:
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 
-def _room(name: str) -> Any:
+def _room(name: str, needed: str) -> Any:
     """A room that is still being built."""
     try:
-        return import_module(f"firedrill.world.kube.{name}")
+        found = import_module(f"firedrill.world.kube.{name}")
     except ImportError:
         return None
+    return found if hasattr(found, needed) else None
 
 
-admission, rbac, schema = _room("admission"), _room("rbac"), _room("schema")
+admission, rbac, schema = _room("admission", "CHAIN"), _room("rbac", "authorize"), _room("schema", "validate")
 
 
 def stored_kind(world: World, kind: Kind) -> Kind:
@@ -77,6 +78,35 @@ def authorize(world: World, request: Request) -> None:
     )
     resource = f"{request.plural}.{request.group}" if request.group else request.plural
     raise errors.forbidden(resource, request.name, detail)
+
+
+def may(
+    world: World, user: User, resource: Mapping[str, Any] | None, path: Mapping[str, Any] | None
+) -> tuple[bool, str]:
+    """Whether a user may do what an access review asks for, and why."""
+    if "system:masters" in user.groups or rbac is None:
+        return True, ""
+    here = resource or {}
+    verb = str((here or path or {}).get("verb") or "")
+    allowed, reason = rbac.authorize(
+        world.cluster.store,
+        user,
+        verb,
+        str(here.get("group") or ""),
+        str(here.get("resource") or ""),
+        str(here.get("subresource") or ""),
+        str(here.get("namespace") or ""),
+        str(here.get("name") or ""),
+        nonresource_path=str((path or {}).get("path") or ""),
+    )
+    return bool(allowed), str(reason)
+
+
+def rules_for(world: World, user: User, namespace: str) -> Obj:
+    """The status of a SelfSubjectRulesReview."""
+    if rbac is None:
+        return {"incomplete": False, "resourceRules": [], "nonResourceRules": []}
+    return rbac.rules_for(world.cluster.store, user, namespace)  # type: ignore[no-any-return]
 
 
 def decode(world: World, request: Request, kind: Kind, body: Any) -> tuple[Obj, list[str]]:
@@ -132,7 +162,11 @@ def mutate(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None
     """
     if admission is None:
         return obj, []
-    return admission.mutate(_attributes(world, request, kind, obj, old))  # type: ignore[no-any-return]
+    for plugin in admission.CHAIN:
+        changed = plugin.admit(_attributes(world, request, kind, obj, old))
+        if changed is not None:
+            obj = changed
+    return obj, []
 
 
 def admit(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj | None) -> list[str]:
@@ -143,7 +177,8 @@ def admit(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj 
     """
     if admission is None:
         return []
-    return list(admission.validate(_attributes(world, request, kind, obj, old)))
+    attributes = _attributes(world, request, kind, obj, old)
+    return [text for plugin in admission.CHAIN for text in plugin.validate(attributes)]
 
 
 def _attributes(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj | None) -> Any:
@@ -177,25 +212,32 @@ def check(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Required:
-    """A field that must be there and is not."""
+class FieldProblem:
+    """One broken rule, as `Status.details.causes` and the message tell it."""
 
     field: str
-    detail: str
-    reason: str = "FieldValueRequired"
-
-    @property
-    def message(self) -> str:
-        """The text without the field."""
-        return f"Required value: {self.detail}"
+    reason: str
+    message: str
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
 
 
-def required(field: str, detail: str) -> Required:
+def required(field: str, detail: str) -> FieldProblem:
     """The field error of a missing value."""
-    return Required(field, detail)
+    text = f"Required value: {detail}" if detail else "Required value"
+    return FieldProblem(field, "FieldValueRequired", text)
+
+
+def invalid_value(field: str, value: object, detail: str) -> FieldProblem:
+    """The field error of a value that cannot be."""
+    shown = f'"{value}"' if isinstance(value, str) else value
+    return FieldProblem(field, "FieldValueInvalid", f"Invalid value: {shown}: {detail}")
+
+
+def forbidden_field(field: str, detail: str) -> FieldProblem:
+    """The field error of a change that is not allowed."""
+    return FieldProblem(field, "FieldValueForbidden", f"Forbidden: {detail}")
 
 
 def manager_of(request: Request) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube import audit
-from firedrill.world.kube.api import deleting, errors, reading, rules, strategy, writing
+from firedrill.world.kube.api import deleting, errors, reading, rules, strategy, subresources, writing
 from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import Request, Response
 
 if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
     from firedrill.world.world import World
+
+__all__ = ["find_kind", "handle", "subresources", "watch"]
 
 _VERBS = {
     "get": reading.get,

@@ -89,9 +89,15 @@ def on_subresource(resource: str, subresource: str, handler: Handler) -> None:
     _SUBRESOURCES[resource, subresource] = handler
 
 
+def on_any_subresource(subresource: str, handler: Handler) -> None:
+    """Answer the requests for a subresource of every resource that nobody else answers for."""
+    _SUBRESOURCES["*", subresource] = handler
+
+
 def subresource_handler(resource: str, subresource: str) -> Handler | None:
     """Who answers for it."""
-    return _SUBRESOURCES.get((resource, subresource))
+    found = _SUBRESOURCES.get((resource, subresource))
+    return found if found is not None or not subresource else _SUBRESOURCES.get(("*", subresource))
 
 
 def on_list(resource: str, lister: Lister) -> None:
