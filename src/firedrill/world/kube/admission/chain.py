@@ -1,0 +1,63 @@
+"""The plugins in the order of a real API server, and the ways through them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from firedrill.world.kube.admission.base import Attributes, Plugin, mutate_through, validate_through
+from firedrill.world.kube.admission.lifecycle import NamespaceLifecycle
+from firedrill.world.kube.admission.scheduling import (
+    DefaultTolerationSeconds,
+    Priority,
+    RuntimeClass,
+    TaintNodesByCondition,
+)
+from firedrill.world.kube.admission.service_account import ServiceAccount
+from firedrill.world.kube.admission.storage import (
+    DefaultIngressClass,
+    DefaultStorageClass,
+    PersistentVolumeClaimResize,
+    StorageObjectInUseProtection,
+)
+from firedrill.world.kube.objects import Obj
+
+CHAIN: tuple[Plugin, ...] = (
+    NamespaceLifecycle(),
+    ServiceAccount(),
+    TaintNodesByCondition(),
+    Priority(),
+    DefaultTolerationSeconds(),
+    DefaultStorageClass(),
+    StorageObjectInUseProtection(),
+    PersistentVolumeClaimResize(),
+    RuntimeClass(),
+    DefaultIngressClass(),
+)
+
+
+def mutate(a: Attributes) -> tuple[Obj, list[str]]:
+    """The object after every plugin that changes what comes in, and warnings.
+
+    Raises:
+        ApiError: a plugin refuses the request.
+    """
+    return mutate_through(CHAIN, a)
+
+
+def validate(a: Attributes) -> list[str]:
+    """The warnings of every plugin that only judges.
+
+    Raises:
+        ApiError: a plugin refuses the request.
+    """
+    return validate_through(CHAIN, a)
+
+
+def admit(a: Attributes) -> tuple[Obj, list[str]]:
+    """Both steps one after the other.
+
+    Raises:
+        ApiError: a plugin refuses the request.
+    """
+    obj, warnings = mutate(a)
+    return obj, warnings + validate(replace(a, obj=obj) if a.obj is not None else a)
