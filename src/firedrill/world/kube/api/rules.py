@@ -65,9 +65,6 @@ def authorize(world: World, request: Request) -> None:
     allowed, _ = rbac.authorize(world.cluster.store, user, *where)
     if not allowed:
         raise rbac.denial(user, *where)
-    if request.verb in {"create", "update"} and isinstance(request.body, dict):
-        resource = f"{request.plural}.{request.group}" if request.group else request.plural
-        rbac.check_escalation(world.cluster.store, user, resource, request.body)
 
 
 def may(
@@ -189,8 +186,9 @@ def check(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None)
     """Hold the object against the rules of its kind.
 
     Raises:
-        ApiError: 422 with every broken rule.
+        ApiError: 422 with every broken rule, or 403 for a grant beyond what its writer holds.
     """
+    rbac.check_escalation(world.cluster.store, request.user, kind.resource, obj, old)
     if request.trusted or schema is None:
         return
     found = schema.validate(kind, obj, old)
