@@ -1,0 +1,171 @@
+"""What a fault is: a mechanism that breaks something, by the means by which such things break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from firedrill.core.errors import InputError
+from firedrill.world.kube.api import ApiError, Client
+from firedrill.world.kube.objects import Obj, thaw
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+OPERATOR = "kubectl"
+"""The field manager of the changes: that of a person with a terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument of a fault.
+
+    Attributes:
+        help: what it is, in one line.
+        default: None where it must be given.
+        choices: allowed values, where there are few.
+    """
+
+    help: str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """One step back: an object as it was (None: it was not there), or a part of a node that ran.
+
+    Attributes:
+        resource, namespace, name: of the object; for nodes the resource is `node-part`, the namespace
+            the node, the name its part.
+        was: the object before.
+    """
+
+    resource: str
+    namespace: str
+    name: str
+    was: Obj | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What was done: kept by whoever injected it, never in the world.
+
+    Attributes:
+        fault: the id of the mechanism.
+        args: as used, defaults included.
+        causes: the entities that are the root cause, as `namespace/Kind/name`.
+        undo: the way back, last change first.
+        at: when, in ms of virtual time.
+    """
+
+    fault: str
+    args: Mapping[str, Any]
+    causes: tuple[str, ...]
+    undo: tuple[Undo, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One mechanism.
+
+    Attributes:
+        id: as scenarios name it, such as `incorrect-image-reference`.
+        title: what breaks, in one line.
+        parameters: its arguments by name.
+        inject: brings it about by ordinary API calls or by a condition of a node or program, never by
+            writing events or statuses; returns the causes and the way back.
+        aliases: other names under which it is known in the field.
+    """
+
+    id: str
+    title: str
+    parameters: Mapping[str, Parameter]
+    inject: Callable[[World, Mapping[str, Any]], tuple[tuple[str, ...], tuple[Undo, ...]]]
+    aliases: tuple[str, ...] = field(default=())
+
+
+_FAULTS: dict[str, Fault] = {}
+
+
+def register(fault: Fault) -> Fault:
+    """Add the mechanism to the library. Called once, when its module is imported."""
+    _FAULTS[fault.id] = fault
+    return fault
+
+
+def registered() -> Mapping[str, Fault]:
+    """All mechanisms that have been imported, by id."""
+    return _FAULTS
+
+
+def arguments(fault: Fault, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with their defaults.
+
+    Raises:
+        InputError: one is unknown, missing, or none of its choices.
+    """
+    for name in given:
+        if name not in fault.parameters:
+            raise InputError(
+                f"{fault.id} has no argument {name!r}",
+                field=name,
+                mend=f"it takes {', '.join(sorted(fault.parameters)) or 'none'}",
+            )
+    out = {}
+    for name, parameter in fault.parameters.items():
+        value = given.get(name, parameter.default)
+        if value is None:
+            raise InputError(f"{fault.id} needs {name}: {parameter.help}", field=name, mend="give it")
+        if parameter.choices and value not in parameter.choices:
+            raise InputError(
+                f"{value!r} is no {name} of {fault.id}",
+                field=name,
+                mend=f"take one of {', '.join(parameter.choices)}",
+            )
+        out[name] = value
+    return out
+
+
+def inject(world: World, fault: Fault, given: Mapping[str, Any]) -> Injection:
+    """Break something now.
+
+    Raises:
+        InputError: an argument is wrong, or names something that is not there.
+    """
+    args = arguments(fault, given)
+    try:
+        causes, undo = fault.inject(world, args)
+    except ApiError as refusal:
+        raise InputError(f"{fault.id}: {refusal.message}", mend="correct the arguments") from None
+    return Injection(fault.id, args, causes, undo, world.now)
+
+
+def revert(world: World, injection: Injection) -> None:
+    """Take it back: every object as it was, every part of a node running again."""
+    from firedrill.world.kube.kubelet import nodes
+
+    client = Client(world, manager=OPERATOR, trusted=True)
+    for step in injection.undo:
+        if step.resource == "node-part":
+            nodes.start(world, step.namespace, step.name)
+            continue
+        now = client.find(step.resource, step.namespace, step.name)
+        if step.was is None:
+            if now is not None:
+                client.delete(step.resource, step.namespace, step.name)
+        elif now is None:
+            client.create(_fresh(step.was))
+        else:
+            kept = {key: item for key, item in thaw(step.was).items() if key != "status"}
+            kept["metadata"] = {**kept["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}
+            client.update(kept)
+
+
+def _fresh(obj: Obj) -> Obj:
+    out = {key: item for key, item in thaw(obj).items() if key != "status"}
+    drop = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp")
+    out["metadata"] = {key: item for key, item in out["metadata"].items() if key not in drop}
+    return out
