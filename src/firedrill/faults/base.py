@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from firedrill.core.errors import InputError
+from firedrill.world.kube import effects
 from firedrill.world.kube.api import ApiError, Client
 from firedrill.world.kube.objects import Obj, thaw
 
@@ -37,8 +38,8 @@ class Undo:
     """One step back: an object as it was (None: it was not there), or a part of a node that ran.
 
     Attributes:
-        resource, namespace, name: of the object; for nodes the resource is `node-part`, the namespace
-            the node, the name its part.
+        resource, namespace, name: of the object. Where the resource is `node-part`, the namespace is the
+            node and the name its part; where it is `effect`, the name is the source of the effects.
         was: the object before.
     """
 
@@ -151,6 +152,9 @@ def revert(world: World, injection: Injection) -> None:
     for step in injection.undo:
         if step.resource == "node-part":
             nodes.start(world, step.namespace, step.name)
+            continue
+        if step.resource == "effect":
+            effects.remove(world, step.name)
             continue
         now = client.find(step.resource, step.namespace, step.name)
         if step.was is None:

@@ -1,0 +1,34 @@
+"""a liveness probe asks a port on which nothing listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import CONTAINER, Outcome, edit_container, port_of
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+    from firedrill.world.kube.objects import Obj
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    def change(container: Obj) -> None:
+        probe = container.setdefault("livenessProbe", {"tcpSocket": {"port": port_of(container)}})
+        for handler in ("httpGet", "tcpSocket", "grpc"):
+            if handler in probe:
+                probe[handler] = {**probe[handler], "port": int(args["port"])}
+
+    return edit_container(world, args, change)
+
+
+FAULT = register(
+    Fault(
+        id="liveness-probe-incorrect-port",
+        title="a liveness probe asks a port on which nothing listens",
+        parameters={**CONTAINER, "port": Parameter("the port", 9)},
+        inject=_inject,
+        aliases=("liveness_probe_incorrect_port",),
+    )
+)

@@ -1,0 +1,43 @@
+"""a liveness probe speaks a protocol that the program does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import CONTAINER, Outcome, edit_container, port_of
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+    from firedrill.world.kube.objects import Obj
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    def change(container: Obj) -> None:
+        probe = container.setdefault("livenessProbe", {})
+        was_http = "httpGet" in probe
+        port = port_of(container)
+        for handler in ("httpGet", "tcpSocket", "grpc", "exec"):
+            if handler in probe:
+                port = probe.pop(handler).get("port", port)
+        if was_http:
+            probe["grpc"] = {"port": int(port)}
+        else:
+            probe["httpGet"] = {"path": args["path"], "port": port}
+
+    return edit_container(world, args, change)
+
+
+FAULT = register(
+    Fault(
+        id="liveness-probe-incorrect-protocol",
+        title="a liveness probe speaks a protocol that the program does not",
+        parameters={
+            **CONTAINER,
+            "path": Parameter("path that is asked for where the probe becomes an HTTP one", "/health"),
+        },
+        inject=_inject,
+        aliases=("liveness_probe_incorrect_protocol",),
+    )
+)

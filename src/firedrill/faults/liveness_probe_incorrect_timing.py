@@ -1,0 +1,41 @@
+"""a liveness probe gives up before the program has started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import CONTAINER, Outcome, edit_container, port_of
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+    from firedrill.world.kube.objects import Obj
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    def change(container: Obj) -> None:
+        probe = container.setdefault("livenessProbe", {"tcpSocket": {"port": port_of(container)}})
+        probe.update(
+            initialDelaySeconds=0,
+            periodSeconds=int(args["period"]),
+            timeoutSeconds=1,
+            failureThreshold=int(args["failures"]),
+        )
+
+    return edit_container(world, args, change)
+
+
+FAULT = register(
+    Fault(
+        id="liveness-probe-incorrect-timing",
+        title="a liveness probe gives up before the program has started",
+        parameters={
+            **CONTAINER,
+            "period": Parameter("seconds between two probes", 1),
+            "failures": Parameter("failures until the container is killed", 1),
+        },
+        inject=_inject,
+        aliases=("liveness_probe_incorrect_timing",),
+    )
+)

@@ -1,0 +1,45 @@
+"""the nodes that a workload may run on are cordoned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import WORKLOAD, Outcome, client, edit
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+    from firedrill.world.kube.objects import Obj
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    wanted = [item for item in str(args["nodes"]).split(",") if item]
+    names = wanted or [obj["metadata"]["name"] for obj in client(world).list("nodes")]
+
+    def change(obj: Obj) -> None:
+        obj["spec"]["unschedulable"] = True
+
+    undo = tuple(edit(world, "nodes", "", name, change) for name in names)
+    causes = (
+        f"{args['namespace']}/{args['kind']}/{args['name']}",
+        *(f"cluster/Node/{name}" for name in names),
+    )
+    return causes, undo
+
+
+FAULT = register(
+    Fault(
+        id="node-cordon-mismatch",
+        title="the nodes that a workload may run on are cordoned",
+        parameters={
+            **WORKLOAD,
+            "nodes": Parameter("names of the nodes, separated by commas; all where empty", ""),
+        },
+        inject=_inject,
+        aliases=(
+            "node_cordon_mismatch",
+            "cordoned-worker-node",
+        ),
+    )
+)

@@ -1,0 +1,27 @@
+"""packets of a workload's pods arrive late."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import WORKLOAD, Outcome, disturb
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    return disturb(world, args, {"delay_ms": int(args["delay_ms"])})
+
+
+FAULT = register(
+    Fault(
+        id="pod-network-delay",
+        title="packets of a workload's pods arrive late",
+        parameters={**WORKLOAD, "delay_ms": Parameter("delay of each packet in ms", 3000)},
+        inject=_inject,
+        aliases=("pod_network_delay",),
+    )
+)

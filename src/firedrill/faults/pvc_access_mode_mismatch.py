@@ -1,0 +1,28 @@
+"""a claim wants to be mounted in a way that no volume offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import CLAIM, Outcome
+from firedrill.faults._claims import claim_again
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    return claim_again(world, args, {"accessModes": [args["mode"]]})
+
+
+FAULT = register(
+    Fault(
+        id="pvc-access-mode-mismatch",
+        title="a claim wants to be mounted in a way that no volume offers",
+        parameters={**CLAIM, "mode": Parameter("the access mode", "ReadWriteMany")},
+        inject=_inject,
+        aliases=("pvc_access_mode_mismatch",),
+    )
+)

@@ -1,0 +1,28 @@
+"""a claim selects volumes by a label that none has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import CLAIM, Outcome
+from firedrill.faults._claims import claim_again
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    return claim_again(world, args, {"selector": {"matchLabels": dict([str(args["label"]).split("=", 1)])}})
+
+
+FAULT = register(
+    Fault(
+        id="pvc-selector-mismatch",
+        title="a claim selects volumes by a label that none has",
+        parameters={**CLAIM, "label": Parameter("key=value", "disktype=ssd")},
+        inject=_inject,
+        aliases=("pvc_selector_mismatch",),
+    )
+)

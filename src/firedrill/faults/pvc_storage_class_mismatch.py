@@ -1,0 +1,28 @@
+"""a claim names a storage class that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import CLAIM, Outcome
+from firedrill.faults._claims import claim_again
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    return claim_again(world, args, {"storageClassName": str(args["storage_class"])})
+
+
+FAULT = register(
+    Fault(
+        id="pvc-storage-class-mismatch",
+        title="a claim names a storage class that is not there",
+        parameters={**CLAIM, "storage_class": Parameter("its name", "fast-ssd")},
+        inject=_inject,
+        aliases=("pvc_storage_class_mismatch",),
+    )
+)
