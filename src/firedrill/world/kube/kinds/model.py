@@ -51,6 +51,7 @@ class Kind:
         storage: the resource under which the store holds such objects; empty for what is only
             answered (reviews, metrics). Events of `events.k8s.io` lie under `events`.
         custom: defined by a CustomResourceDefinition.
+        openapi: the structural schema of a custom resource in this version, None where it has none.
     """
 
     group: str
@@ -65,6 +66,7 @@ class Kind:
     subresources: Mapping[str, Subresource] = field(default_factory=_nothing, hash=False)
     storage: str = ""
     custom: bool = False
+    openapi: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
     @cached_property
     def resource(self) -> str:
@@ -126,7 +128,7 @@ class Kinds:
         return self._stored.get(resource)
 
     def find(self, text: str) -> Kind | None:
-        """The kind of any name: plural, singular, short, `Deployment`, `deploy.apps`, `deployments.v1.apps`."""
+        """The kind of any name: plural, short, `Deployment`, `deploy.apps`, `deployments.v1.apps`."""
         return self._names.get(text.lower())
 
     def versions(self) -> tuple[tuple[str, str], ...]:
@@ -180,6 +182,7 @@ def custom_kinds(definition: Obj) -> tuple[Kind, ...]:
             subresources=_custom_subresources(item, group, str(names.get("kind") or "")),
             storage=resource,
             custom=True,
+            openapi=dig(item, "schema", "openAPIV3Schema"),
         )
         for item in versions
     )

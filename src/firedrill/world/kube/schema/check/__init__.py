@@ -1,0 +1,1 @@
+"""The rules of each kind, in the words of the API server."""
