@@ -82,12 +82,8 @@ def canonical(text: str | int | float) -> str:
     number = parse(text)
     match = _GRAMMAR.fullmatch(str(text))
     suffix = (match[2] or "") if match else ""
-    if suffix in _BINARY:
-        return (
-            from_bytes(_ceil(number))
-            if abs(number) >= 1024 or number == 0
-            else from_milli(_ceil(number * 1000))
-        )
+    if suffix in _BINARY and abs(number) >= 1024 and number.denominator == 1:
+        return from_bytes(number.numerator)
     for digits, unit in ((0, ""), (3, "m"), (6, "u"), (9, "n")):
         scaled = number * 10**digits
         if scaled.denominator == 1:
