@@ -145,6 +145,28 @@ class Client:
         kind = self._named(resource)
         return self._send(self._request("delete", kind, namespace, name, options=options)).obj
 
+    def delete_collection(
+        self,
+        resource: str,
+        namespace: str,
+        *,
+        selector: str = "",
+        grace: int | None = None,
+        propagation: str = "",
+    ) -> None:
+        """Delete all objects of the resource in the namespace that the label selector takes.
+
+        Raises:
+            ApiError: the request is refused.
+        """
+        options = Options(
+            label_selector=selector,
+            field_manager=self.manager,
+            grace_period_seconds=grace,
+            propagation_policy=propagation,
+        )
+        self._send(self._request("deletecollection", self._named(resource), namespace, "", options=options))
+
     def _send(self, request: Request) -> Response:
         from firedrill.world.kube.api.server import handle
 

@@ -187,6 +187,8 @@ def _carry_over(request: Request, kind: Kind, old: Obj, new: Obj) -> Obj:
     if not given.get("managedFields") and "managedFields" in before:
         given["managedFields"] = before["managedFields"]
     out = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": given}
+    if kind.resource == "namespaces" and request.subresource == "" and "spec" in old:
+        out["spec"] = old["spec"]  # its finalizers change through `finalize` only
     if "status" in kind.subresources and request.subresource == "":
         out.pop("status", None)
         if "status" in old:

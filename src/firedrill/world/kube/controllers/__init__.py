@@ -1,1 +1,12 @@
-"""The control loops of a cluster."""
+"""The control loops of a cluster. Importing the room makes all of them part of every world.
+
+The API server imports `base`, and so this list: modules of the room take `events` as a module
+(`from firedrill.world.kube import events`), not names out of it.
+"""
+
+import firedrill.world.kube.controllers.deployment
+import firedrill.world.kube.controllers.endpoints
+import firedrill.world.kube.controllers.endpointslices
+import firedrill.world.kube.controllers.namespaces
+import firedrill.world.kube.controllers.replicaset
+import firedrill.world.kube.controllers.serviceaccounts  # noqa: F401
