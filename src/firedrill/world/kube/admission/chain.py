@@ -6,6 +6,11 @@ from dataclasses import replace
 
 from firedrill.world.kube.admission.base import Attributes, Plugin, mutate_through, validate_through
 from firedrill.world.kube.admission.lifecycle import NamespaceLifecycle
+from firedrill.world.kube.admission.limits import LimitRanger
+from firedrill.world.kube.admission.node_restriction import NodeRestriction
+from firedrill.world.kube.admission.pod_security import PodSecurity
+from firedrill.world.kube.admission.policy import ValidatingAdmissionPolicy
+from firedrill.world.kube.admission.quota import ResourceQuota
 from firedrill.world.kube.admission.scheduling import (
     DefaultTolerationSeconds,
     Priority,
@@ -19,12 +24,16 @@ from firedrill.world.kube.admission.storage import (
     PersistentVolumeClaimResize,
     StorageObjectInUseProtection,
 )
+from firedrill.world.kube.admission.webhooks import MutatingWebhook, ValidatingWebhook
 from firedrill.world.kube.objects import Obj
 
 CHAIN: tuple[Plugin, ...] = (
     NamespaceLifecycle(),
+    LimitRanger(),
     ServiceAccount(),
+    NodeRestriction(),
     TaintNodesByCondition(),
+    PodSecurity(),
     Priority(),
     DefaultTolerationSeconds(),
     DefaultStorageClass(),
@@ -32,6 +41,10 @@ CHAIN: tuple[Plugin, ...] = (
     PersistentVolumeClaimResize(),
     RuntimeClass(),
     DefaultIngressClass(),
+    MutatingWebhook(),
+    ValidatingAdmissionPolicy(),
+    ValidatingWebhook(),
+    ResourceQuota(),
 )
 
 

@@ -1,0 +1,172 @@
+"""Compiled CEL expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from firedrill.world.kube.cel.cost import LIMIT, SIZE_LIMIT, bound, measure
+from firedrill.world.kube.cel.desugar import Desugarer
+from firedrill.world.kube.cel.library import AUTHORIZER, FUNCTIONS
+from firedrill.world.kube.cel.syntax import CelSyntaxError, Ident, Node, Select, children, parse
+from firedrill.world.kube.cel.values import Access, CelError, Optional, tagged, untagged
+
+_KNOWN = frozenset({*FUNCTIONS, *AUTHORIZER, "check"})
+_CALLED = re.compile(r"Python function call failed: \w+: (.*)\. Check function arguments", re.DOTALL)
+_FUNCTION = re.compile(r"Function '\w+' error: (.*?)(?:\. (?:Check|The value) .*)?$", re.DOTALL)
+
+
+class Program:
+    """One expression, ready to be evaluated any number of times.
+
+    Attributes:
+        text: the expression.
+        names: the variables that it needs, with the place of their first use.
+    """
+
+    __slots__ = ("_engine", "_functions", "_node", "_optional", "names", "text")
+
+    def __init__(self, text: str, optional_variables: frozenset[str] = frozenset()) -> None:
+        import logging
+
+        import cel
+
+        # The engine logs each failing function; such failures are values here.
+        logging.getLogger("cel").setLevel(logging.CRITICAL)
+        self.text = text
+        self._node = parse(text)
+        done = Desugarer(text, _KNOWN, optional_variables).run(self._node)
+        self.names: Mapping[str, int] = done.names
+        self._functions = tuple(sorted(done.functions))
+        self._optional = done.optional
+        try:
+            self._engine = cel.compile(done.text)
+        except ValueError as problem:
+            raise CelSyntaxError(text, 0, str(problem).splitlines()[0]) from None
+
+    @property
+    def optional(self) -> bool:
+        """Whether the value is an optional."""
+        return self._optional
+
+    def fields_of(self, variable: str) -> list[str]:
+        """The names that are selected from a variable, as in `variables.NAME`, in order."""
+        out: dict[str, None] = {}
+        waiting: list[Node] = [self._node]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, Select) and isinstance(node.operand, Ident) and node.operand.name == variable:
+                out[node.name] = None
+            waiting.extend(children(node))
+        return sorted(out)
+
+    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+        """The value of the expression.
+
+        Args:
+            variables: JSON values, `Optional`s and one `Access` (the authoriser) by name.
+
+        Returns:
+            A JSON value, bytes, datetime, timedelta, an `Optional`, or a tagged library value.
+
+        Raises:
+            CelError: it has no value: a key is missing, types do not fit, it would cost too much.
+        """
+        import cel
+
+        needed = {name: variables[name] for name in self.names if name in variables}
+        self._limit(needed)
+        functions = {f"k_{name}": FUNCTIONS.get(name) or AUTHORIZER.get(name) for name in self._functions}
+        for name, value in needed.items():
+            if isinstance(value, Access):
+                needed[name], functions["k_check"] = _authorizer(value)
+            else:
+                needed[name] = _plain(value)
+        functions.setdefault("k_check", _no_check)
+        try:
+            context = cel.Context(
+                variables=needed, functions={key: fn for key, fn in functions.items() if fn is not None}
+            )
+            value = self._engine.execute(context)
+        except (
+            KeyError,
+            IndexError,
+            ZeroDivisionError,
+            OverflowError,
+            TypeError,
+            RuntimeError,
+            ValueError,
+        ) as problem:
+            raise CelError(_message(problem)) from None
+        return Optional(tuple(value)) if self._optional and isinstance(value, list) else value
+
+    def _limit(self, needed: Mapping[str, Any]) -> None:
+        wide, long = measure([value for value in needed.values() if not isinstance(value, Access)])
+        most = bound(self._node, wide, long)
+        if most.steps > LIMIT or most.wide > SIZE_LIMIT or most.long > SIZE_LIMIT * 32:
+            raise CelError("operation cancelled: actual cost limit exceeded")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Optional):
+        return [_plain(item) for item in value.values]
+    if isinstance(value, dict) and any(isinstance(item, Optional) for item in value.values()):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _authorizer(access: Access) -> tuple[dict[str, Any], Callable[..., Any]]:
+    def check(value: Any, verb: Any) -> dict[str, Any]:
+        allowed, reason = access.ask(verb=verb, **untagged("authorizer", value))
+        return tagged("decision", {"allowed": allowed, "reason": reason, "error": ""})
+
+    start = tagged("authorizer", {"path": ""})
+    return {**start, "requestResource": tagged("authorizer", dict(access.request))}, check
+
+
+def _no_check(*_: Any) -> Any:
+    raise CelError("no such overload")
+
+
+def _message(problem: Exception) -> str:
+    """What went wrong, in the words of cel-go."""
+    text = str(problem.args[0]) if problem.args else str(problem)
+    if isinstance(problem, KeyError):
+        return f"no such key: {text}"
+    if isinstance(problem, IndexError):
+        return text if text.startswith("index") else f"index out of bounds: {text}"
+    if isinstance(problem, ZeroDivisionError):
+        return "modulus by zero" if text.startswith("modulo") else "division by zero"
+    if isinstance(problem, TypeError):
+        return "no such overload"
+    if isinstance(problem, OverflowError) and "Function" not in text:
+        return "return error for overflow"
+    called = _CALLED.search(text)
+    if called:
+        return called[1]
+    if text.startswith("Undefined variable or function"):
+        name = text.split("'")[1] if "'" in text else ""
+        return f"no such attribute(s): {name}" if name and name not in _NATIVE_NAMES else "no such overload"
+    function = _FUNCTION.match(text)
+    return function[1] if function else text
+
+
+_NATIVE_NAMES = frozenset(
+    {"int", "uint", "double", "bytes", "size", "timestamp", "duration", "matches", "contains"}
+)
+
+
+@lru_cache(maxsize=2048)
+def compile(text: str, optional_variables: frozenset[str] = frozenset()) -> Program:  # noqa: A001 - as in `re`
+    """The expression, ready to be evaluated; the same object for the same text.
+
+    Args:
+        text: the expression.
+        optional_variables: members that hold optionals, as in `variables.name`.
+
+    Raises:
+        CelSyntaxError: it is not one; says line and column.
+    """
+    return Program(text, optional_variables)
