@@ -41,13 +41,13 @@ _ORDER = (
     "RoleBinding",
     "Service",
 )
-_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+_KEEP_OFF = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 
 
 def make_world(
     seed: int = 0,
     *,
-    nodes: int = 4,
+    nodes: int | Sequence[str] = 4,
     settings: Settings | None = None,
     manifests: Sequence[Obj] = (),
     namespace: str = "default",
@@ -59,7 +59,7 @@ def make_world(
 
     Args:
         seed: of every draw.
-        nodes: how many, the control plane included; it is tainted where there are more than that one.
+        nodes: how many, or their names; the first is the control plane, tainted where there are others.
         settings: version and other constants.
         manifests: objects that are deployed, in any order.
         namespace: of objects that name none.
@@ -77,8 +77,10 @@ def make_world(
     first = [obj for obj in system if obj["kind"] == "Namespace"]
     for obj in [*first, *default_objects()]:
         client.create(obj)
-    for number in range(nodes):
-        _add_node(world, number, alone=nodes == 1)
+    names = _node_names(nodes) if isinstance(nodes, int) else tuple(nodes)
+    for name in names:
+        taints = [_KEEP_OFF] if name == names[0] and len(names) > 1 else []
+        kubelet.add_node(world, name, roles=("control-plane",) if name == names[0] else (), taints=taints)
     for obj in system:
         if obj["kind"] != "Namespace":
             client.create(obj)
@@ -94,12 +96,8 @@ def make_world(
     return world
 
 
-def _add_node(world: World, number: int, *, alone: bool) -> None:
-    if number:
-        kubelet.add_node(world, f"worker-{number:02d}")
-        return
-    taints = [] if alone else [{"key": _CONTROL_PLANE, "effect": "NoSchedule"}]
-    kubelet.add_node(world, "control-plane", roles=("control-plane",), taints=taints)
+def _node_names(count: int) -> tuple[str, ...]:
+    return ("control-plane", *(f"worker-{number:02d}" for number in range(1, count)))
 
 
 @cache
