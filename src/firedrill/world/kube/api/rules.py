@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube import patch, rbac
+from firedrill.world.kube import admission, patch, rbac, schema
 from firedrill.world.kube.api import conversion, errors
 from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import Options, Request, Response, User
@@ -16,18 +15,6 @@ from firedrill.world.kube.objects import Obj, name_of
 if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
     from firedrill.world.world import World
-
-
-def _room(name: str, needed: str) -> Any:
-    """A room that is still being built."""
-    try:
-        found = import_module(f"firedrill.world.kube.{name}")
-    except ImportError:
-        return None
-    return found if hasattr(found, needed) else None
-
-
-admission, schema = _room("admission", "CHAIN"), _room("schema", "validate")
 
 
 def stored_kind(world: World, kind: Kind) -> Kind:
@@ -118,10 +105,8 @@ def decode(world: World, request: Request, kind: Kind, body: Any) -> tuple[Obj, 
             f"no kind {name!r} is registered for version {asked.api_version!r}"
         )
     body = {**body, "apiVersion": version, "kind": name}
-    if schema is None:
-        return conversion.to_storage(asked, kind, body), []
     decoded = schema.decode(schema.schema_for(asked), body)
-    warnings = [f"unknown field {path!r}".replace("'", '"') for path in decoded.unknown]
+    warnings = list(decoded.problems)
     mode = request.options.field_validation or "Warn"
     if warnings and mode == "Strict":
         raise errors.bad_request(
@@ -135,7 +120,7 @@ def decode(world: World, request: Request, kind: Kind, body: Any) -> tuple[Obj, 
 
 def default(world: World, request: Request, kind: Kind, obj: Obj) -> Obj:
     """The object with every field that the server fills in."""
-    return schema.default(kind, obj) if schema is not None else obj
+    return schema.default(kind, obj)
 
 
 def mutate(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None) -> tuple[Obj, list[str]]:
@@ -144,13 +129,7 @@ def mutate(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None
     Raises:
         ApiError: a plugin refuses it.
     """
-    if admission is None:
-        return obj, []
-    for plugin in admission.CHAIN:
-        changed = plugin.admit(_attributes(world, request, kind, obj, old))
-        if changed is not None:
-            obj = changed
-    return obj, []
+    return admission.mutate(_attributes(world, request, kind, obj, old))
 
 
 def admit(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj | None) -> list[str]:
@@ -159,14 +138,13 @@ def admit(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj 
     Raises:
         ApiError: a plugin refuses it.
     """
-    if admission is None:
-        return []
-    attributes = _attributes(world, request, kind, obj, old)
-    return [text for plugin in admission.CHAIN for text in plugin.validate(attributes)]
+    return admission.validate(_attributes(world, request, kind, obj, old))
 
 
-def _attributes(world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj | None) -> Any:
-    operation = "CREATE" if old is None else ("DELETE" if obj is None else "UPDATE")
+def _attributes(
+    world: World, request: Request, kind: Kind, obj: Obj | None, old: Obj | None
+) -> admission.Attributes:
+    operation: Any = "CREATE" if old is None else ("DELETE" if obj is None else "UPDATE")
     return admission.Attributes(
         world=world,
         operation=operation,
@@ -189,7 +167,7 @@ def check(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None)
         ApiError: 422 with every broken rule, or 403 for a grant beyond what its writer holds.
     """
     rbac.check_escalation(world.cluster.store, request.user, kind.resource, obj, old)
-    if request.trusted or schema is None:
+    if request.trusted:
         return
     found = schema.validate(kind, obj, old)
     if found:
@@ -245,7 +223,7 @@ def track(world: World, request: Request, kind: Kind, old: Obj | None, new: Obj)
 
 
 def _schema(kind: Kind) -> Any:
-    return schema.schema_for(kind) if schema is not None else None
+    return schema.schema_for(kind)
 
 
 def patched(world: World, request: Request, kind: Kind, old: Obj) -> Obj:
