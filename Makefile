@@ -3,13 +3,14 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 STAMP := .venv/.installed
-.PHONY: help install demo test check bench fit lock clean
+.PHONY: help install demo test check bench fit tools coverage lock clean
 
 help:
 	@echo "make install  a virtual environment, the sandbox and its tools"
 	@echo "make demo     install, then a small benchmark from start to report"
 	@echo "make test     install, then every check"
 	@echo "make bench    the figures of the documentation, measured on this machine"
+	@echo "make tools    a kubectl of 1.30 or newer where none is at hand, into tools/"
 	@echo "make fit      fit the investigator's weights again; needs FIREDRILL_SHARED"
 
 install: $(STAMP)
@@ -29,6 +30,12 @@ bench: install
 
 fit: install
 	scripts/fit
+
+tools: install
+	scripts/tools
+
+coverage: install
+	scripts/coverage
 
 # needs uv; the lock files name no registry
 lock:
