@@ -54,6 +54,18 @@ def keeps_status_at_creation(resource: str) -> bool:
     return resource in _facts()["no_status_reset"]
 
 
+@cache
+def orphans_by_default(resource: str) -> bool:
+    """Whether what depends on a deleted object stays unless the request says otherwise."""
+    return resource in _facts()["orphans_by_default"]
+
+
+@cache
+def returns_deleted(resource: str) -> bool:
+    """Whether a delete is answered with the last version of the object instead of a `Status`."""
+    return resource in _facts()["returns_deleted"]
+
+
 def on_write(resource: str, prepare: Prepare) -> None:
     """Let `prepare` have a hand in every write of the resource."""
     hooks = _PREPARE.get(resource, ())

@@ -7,6 +7,7 @@ The API server imports `base`, and so this list: modules of the room take `event
 import firedrill.world.kube.controllers.deployment
 import firedrill.world.kube.controllers.endpoints
 import firedrill.world.kube.controllers.endpointslices
+import firedrill.world.kube.controllers.garbage
 import firedrill.world.kube.controllers.namespaces
 import firedrill.world.kube.controllers.replicaset
 import firedrill.world.kube.controllers.serviceaccounts  # noqa: F401

@@ -37,7 +37,7 @@ class Controller:
         name: as its events and its user name call it, such as `deployment-controller`.
         component: the process it lives in (`kube-controller-manager`, `kube-scheduler`, `kubelet`, …);
             while that is down, nothing of it runs.
-        watches: for each resource, which keys a change of one of its objects concerns.
+        watches: for each resource (`*` for all), which keys a change of one of its objects concerns.
         reconcile: brings the object of that key one step nearer to what is wanted; called again
             by further changes. An `ApiError` or a `Later` puts the key back.
         resync: all keys that the controller should look at, when it starts or starts again.
@@ -116,9 +116,10 @@ def owner_keys(kind: str) -> Keys:
 
 def notify(world: World, change: Change) -> None:
     """Tell the controllers of a change. Called by the API server after each write."""
-    for controller, keys in _BY_RESOURCE.get(change.resource, ()):
-        for key in keys(world, change):
-            enqueue(world, controller.name, key)
+    for watched in (change.resource, "*"):
+        for controller, keys in _BY_RESOURCE.get(watched, ()):
+            for key in keys(world, change):
+                enqueue(world, controller.name, key)
 
 
 def enqueue(world: World, name: str, key: str, after_ms: int | None = None) -> None:
