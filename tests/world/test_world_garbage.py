@@ -39,7 +39,9 @@ def make(world: World, name: str, *owners: Obj, space: str = "shop", **more: Any
     given: Obj = {"name": name, "namespace": space, **more}
     if references:
         given["ownerReferences"] = references
-    return Client(world).create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": given})
+    return Client(world).create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": given, "data": {"a": "b"}}
+    )
 
 
 def there(world: World, space: str = "shop") -> list[str]:
@@ -133,7 +135,7 @@ def test_an_owner_of_a_kind_that_nobody_serves_holds(world: World) -> None:
     given = {"name": "leaf", "namespace": "shop"}
     reference = {"apiVersion": "example.com/v1", "kind": "Thing", "name": "x", "uid": "1"}
     given["ownerReferences"] = [reference]  # type: ignore[assignment]
-    Client(world).create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": given})
+    Client(world).create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": given, "data": {"a": "b"}})
     world.run_for(60_000)
     assert there(world) == ["leaf"]
 

@@ -29,7 +29,9 @@ def config_map(world: World, name: str, finalizers: tuple[str, ...] = ()) -> Obj
     given: Obj = {"name": name, "namespace": "shop"}
     if finalizers:
         given["finalizers"] = list(finalizers)
-    return Client(world).create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": given})
+    return Client(world).create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": given, "data": {"a": "b"}}
+    )
 
 
 def test_a_namespace_has_its_name_as_a_label_a_finalizer_an_account_and_a_certificate(world: World) -> None:

@@ -1,6 +1,7 @@
 """Garbage collection: what becomes of an object whose owner goes.
 
-Source: the garbage collector of Kubernetes 1.31. Owners are found by reference, and count only with their uid.
+Source: the garbage collector of Kubernetes 1.31. An owner is found by its reference and counts only with its
+uid.
 """
 
 from __future__ import annotations
