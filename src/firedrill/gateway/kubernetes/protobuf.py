@@ -1,7 +1,8 @@
 """Request bodies in Kubernetes' protobuf, as kubectl 1.32+ sends them.
 
 The media type is `application/vnd.kubernetes.protobuf`. A body is `k8s\\0` and an envelope that names
-apiVersion and kind and holds the message. Source of the format: the package comment of apimachinery's protobuf serializer.
+apiVersion and kind and holds the message. Source: the package comment of apimachinery's protobuf
+serializer.
 """
 
 from __future__ import annotations
