@@ -36,6 +36,7 @@ HAND: dict[str, dict[str, list[Any]]] = {
         "12": ["raw", "message", "k8s.io.apimachinery.pkg.runtime.RawExtension", False],
         "13": ["flag", "bool", "", False],
         "14": ["numbers", "int", "", True],
+        "16": ["Webhooks", "string", "", True],
         "15": ["for", "message", f"{META}.Duration", False],
     },
     f"{META}.ObjectMeta": {"1": ["name", "string", "", False]},
@@ -83,6 +84,7 @@ def test_each_shape_of_field() -> None:
             whole(13, 1),
             text(14, varint(1) + varint(2)),
             text(15, whole(1, 90_500_000_000)),
+            text(16, "w"),
             whole(99, 1),
         ]
     )
@@ -104,6 +106,7 @@ def test_each_shape_of_field() -> None:
         "flag": True,
         "numbers": [1, 2],
         "for": "1m30.5s",
+        "webhooks": ["w"],
     }
 
 

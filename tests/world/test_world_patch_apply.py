@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from firedrill.world.kube.kinds import default_kinds
 from firedrill.world.kube.objects import freeze
-from firedrill.world.kube.patch import PatchError, server_side_apply, track_update
+from firedrill.world.kube.patch import PatchError, server_side_apply, strategic_merge, track_update
 from firedrill.world.kube.patch.fields import common, fields_of, paths, united, without
 from firedrill.world.kube.patch.managers import _with_self
 from firedrill.world.kube.schema import schema_for
@@ -408,3 +408,45 @@ def test_sets_of_fields_are_sets(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert set(paths(united(a, b))) == one | two
     assert set(paths(without(a, b))) == one - two
     assert set(paths(common(a, b))) == one & two
+
+
+def test_custom_types_need_not_declare_what_every_object_has() -> None:
+    class Bare:
+        properties = {"spec": None}
+
+        def property(self, name: str) -> Any:
+            return Bare() if name == "spec" else None
+
+        def items(self) -> Any:
+            return None
+
+        additional = items
+
+        def extension(self, name: str) -> Any:
+            return None
+
+    said = {"apiVersion": "x/v1", "kind": "X", "metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {}}
+    assert server_side_apply(None, said, "me", Bare(), False, T0, "x/v1")["spec"] == {}
+    with pytest.raises(PatchError, match=r"\.other: field not declared in schema"):
+        server_side_apply(None, {**said, "other": 1}, "me", Bare(), False, T0, "x/v1")
+
+
+def test_the_real_schema_knows_the_merge_keys() -> None:
+    live = freeze(deployment(1))
+    patch = {
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "web", "env": [{"name": "A", "value": "1"}]}]}}
+        }
+    }
+    after = strategic_merge(live, patch, DEPLOYMENT)
+    (container,) = after["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "nginx:1"
+    assert container["env"] == [{"name": "A", "value": "1"}]
+    ports = {"spec": {"ports": [{"port": 80, "targetPort": 8080}]}}
+    service = strategic_merge(
+        {"spec": {"ports": [{"port": 80, "name": "http"}, {"port": 81}]}}, ports, SERVICE
+    )
+    assert service["spec"]["ports"] == [{"port": 80, "name": "http", "targetPort": 8080}, {"port": 81}]
+    recreate = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}
+    rolling = deployment(1, strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}})
+    assert strategic_merge(rolling, recreate, DEPLOYMENT)["spec"]["strategy"] == {"type": "Recreate"}

@@ -31,12 +31,13 @@ _ABSENT = object()
 
 
 @cache
-def _go_types() -> tuple[Mapping[str, frozenset[str]], frozenset[str]]:
+def _go_types() -> tuple[Mapping[str, frozenset[str]], frozenset[str], Mapping[str, str]]:
     import yaml
 
     text = resources.files(__package__).joinpath("data/protobuf.yaml").read_text(encoding="utf-8")
     data = yaml.safe_load(text)
-    return {name: frozenset(names) for name, names in data["inlined"].items()}, frozenset(data["kept"])
+    inlined = {name: frozenset(names) for name, names in data["inlined"].items()}
+    return inlined, frozenset(data["kept"]), data["renamed"]
 
 
 @cache
@@ -114,7 +115,7 @@ class Decoder:
         known = self._table.get(name)
         if known is None:
             raise ProtobufError(f"proto: unknown message {name}")
-        inlined, kept = _go_types()
+        inlined, kept, renamed = _go_types()
         flat = inlined.get(name, frozenset())
         if name.endswith("Status"):
             kept = frozenset()
@@ -125,6 +126,7 @@ class Decoder:
             if member is None:
                 continue
             key, type_, of, repeated = member
+            key = renamed.get(key, key)
             if type_ == "map":
                 self._entry(out.setdefault(key, {}), of, value, depth, budget)
                 continue

@@ -157,10 +157,10 @@ def _problems(value: Any, schema: SchemaView | None, path: str) -> list[str]:
     if schema is None:
         return []
     if isinstance(value, dict):
-        if not path and schema.property("metadata") is None:
-            return []
         out = []
         for key, item in value.items():
+            if not path and key in ("apiVersion", "kind", "metadata") and schema.property(key) is None:
+                continue
             below = child(schema, key)
             if below is None and _is_closed(schema):
                 out.append(f"{path}.{key}: field not declared in schema")
