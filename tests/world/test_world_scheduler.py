@@ -366,3 +366,28 @@ def test_tolerations_let_a_pod_in(operator: str) -> None:
     store = cluster(node("m", taints=[CONTROL]))
     toleration = {"key": CONTROL["key"], "operator": operator, "effect": "NoSchedule"}
     assert decide(store, pod("x", tolerations=[toleration])).node == "m"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "100m", "1"]), st.sampled_from(["web", "db"]), st.booleans(), st.booleans()
+        ),
+        max_size=8,
+    )
+)
+def test_sums_that_grow_equal_sums_made_anew(pods: list[tuple[str, str, bool, bool]]) -> None:
+    store = cluster(node("a"))
+    grown = take_snapshot(store).nodes["a"]
+    probe = pod_info(pod("probe", labels={"app": "web"}, affinity=apart()))
+    chosen = (("app", "in", ("web",)),)
+    for index, (cpu, app, alone, near) in enumerate(pods):
+        affinity = {**(apart(app=app) if alone else {}), **(apart("podAffinity", app) if near else {})}
+        item = pod(f"p{index}", cpu=cpu, labels={"app": app}, nodeName="a", affinity=affinity)
+        store.put("pods", item)
+        grown = grown.with_pod(pod_info(store.pods_on("a")[-1]))
+        anew = take_snapshot(store).nodes["a"]
+        assert grown == anew
+        assert grown.count("shop", chosen) == anew.count("shop", chosen)
+        assert grown.count_all(probe.anti_affinity, {}) == anew.count_all(probe.anti_affinity, {})
+        assert grown.conflicts(probe, {}) == anew.conflicts(probe, {})

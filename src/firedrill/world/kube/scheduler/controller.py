@@ -14,7 +14,15 @@ from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import Options, Request, User
 from firedrill.world.kube.controllers.base import Controller, enqueue, is_up, register
-from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of, with_condition
+from firedrill.world.kube.objects import (
+    Obj,
+    dig,
+    is_deleting,
+    labels_of,
+    name_of,
+    namespace_of,
+    with_condition,
+)
 from firedrill.world.kube.scheduler.binding import bind_volumes, volumes_ready
 from firedrill.world.kube.scheduler.changes import (
     NAME,
@@ -58,6 +66,7 @@ def _reconcile(world: World, _: str) -> None:
     state = world.cluster.part(SchedulerState)
     _follow(world, state)
     _finish_assumed(world, state)
+    _follow(world, state)
     state.release(world.now)
     for _attempt in range(_BATCH):
         pod = _next(world, state)
@@ -127,14 +136,14 @@ def _priority(pod: Obj) -> int:
 
 
 def _follow_pod(world: World, state: SchedulerState, change: Change) -> None:
-    pod, previous = change.obj, change.previous
+    pod = change.obj
     key = f"{namespace_of(pod)}/{name_of(pod)}"
-    for version in (pod, previous):
-        node = dig(version, "spec", "nodeName")
-        if node:
-            state.nodes.pop(node, None)
+    _follow_node(state, change, key)
     if change.type == "DELETED" or not is_ours(pod):
+        kept = state.pods.get(key)
         state.forget(key)
+        if kept is not None and change.type != "DELETED" and not is_finished(pod):
+            state.pods[key] = kept  # its node is added up again one day
         return
     if is_gated(pod):
         state.forget(key)
@@ -150,6 +159,34 @@ def _follow_pod(world: World, state: SchedulerState, change: Change) -> None:
         state.wake(key, world.now)
     elif key not in state.waiting and key not in state.assumed:
         state.push(key, _priority(pod), world.now)
+
+
+def _follow_node(state: SchedulerState, change: Change, key: str) -> None:
+    """Keep what is known of a pod's node in step with the pod."""
+    pod, previous = change.obj, change.previous
+    was, now = dig(previous, "spec", "nodeName"), dig(pod, "spec", "nodeName")
+    known = state.nodes.get(now) if now else None
+    arrived = now and not was and change.type != "DELETED"
+    new = known is not None and all(item.key != key for item in known.pods)
+    if known is not None and new and arrived and key not in state.assumed and not is_finished(pod):
+        state.nodes[now] = known.with_pod(_info(state, key, pod))
+        return
+    if previous is not None and was == now and change.type != "DELETED" and _weighs_the_same(pod, previous):
+        return
+    for node in (was, now):
+        if node:
+            state.nodes.pop(node, None)
+
+
+def _weighs_the_same(pod: Obj, previous: Obj) -> bool:
+    """Whether nothing has changed that filters, scores or pre-emption look at."""
+    return bool(
+        pod.get("spec") == previous.get("spec")
+        and labels_of(pod) == labels_of(previous)
+        and is_deleting(pod) == is_deleting(previous)
+        and is_finished(pod) == is_finished(previous)
+        and dig(pod, "status", "startTime") == dig(previous, "status", "startTime")
+    )
 
 
 def _info(state: SchedulerState, key: str, pod: Obj) -> PodInfo:

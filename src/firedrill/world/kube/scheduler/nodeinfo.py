@@ -6,11 +6,11 @@ A `NodeInfo` never changes; forks share them. A snapshot is the nodes of one mom
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from firedrill.world.kube import quantity, selectors
-from firedrill.world.kube.objects import Obj, dig, is_deleting, labels_of, name_of
+from firedrill.world.kube.objects import Obj, dig, labels_of, name_of
 from firedrill.world.kube.scheduler.podinfo import (
     PodInfo,
     Port,
@@ -43,7 +43,7 @@ class NodeInfo:
     images: Mapping[str, int]
     anti_terms: Mapping[tuple[str, Term], int]
     liking: tuple[PodInfo, ...]
-    memo: dict[Any, int] = field(default_factory=dict, compare=False)
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     def count(self, namespace: str, selector: Requirements | None) -> int:
         """How many pods of a namespace, not being deleted, carry the labels."""
@@ -56,10 +56,10 @@ class NodeInfo:
                 1
                 for item in self.pods
                 if item.namespace == namespace
-                and not is_deleting(item.pod)
+                and not item.deleting
                 and selectors.matches(selector, item.labels)
             )
-        return found
+        return int(found)
 
     def count_all(self, terms: tuple[Term, ...], namespaces: Namespaces) -> int:
         """How many pods match every one of the terms."""
@@ -73,7 +73,47 @@ class NodeInfo:
             )
             if plain:
                 self.memo[terms] = found
-        return found
+        return int(found)
+
+    def conflicts(self, pod: PodInfo, namespaces: Namespaces) -> tuple[tuple[str, int], ...]:
+        """(topology key, how often) for the terms of pods here that want the pod nowhere near."""
+        if not self.anti_terms:
+            return ()
+        key = (pod.namespace, pod.label_key)
+        found = self.memo.get(key)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        out = tuple(
+            (term.key, number)
+            for (_, term), number in self.anti_terms.items()
+            if term.matches(pod.namespace, pod.labels, namespaces)
+        )
+        if all(term.namespace_selector is None for _, term in self.anti_terms):
+            self.memo[key] = out
+        return out
+
+    def with_pod(self, pod: PodInfo) -> NodeInfo:
+        """The node with one more pod, adding to the sums instead of making them again."""
+        requested = dict(self.requested)
+        for name, amount in pod.requests.items():
+            requested[name] = requested.get(name, 0) + amount
+        anti = self.anti_terms
+        if pod.anti_affinity:
+            anti = dict(anti)
+            for term in pod.anti_affinity:
+                anti[pod.namespace, term] = anti.get((pod.namespace, term), 0) + 1
+        liked = pod.affinity or pod.preferred or pod.preferred_anti
+        return replace(
+            self,
+            requested=requested,
+            scored_cpu=self.scored_cpu + pod.scored_cpu,
+            scored_memory=self.scored_memory + pod.scored_memory,
+            ports=self.ports | set(pod.ports) if pod.ports else self.ports,
+            pods=(*self.pods, pod),
+            anti_terms=anti,
+            liking=(*self.liking, pod) if liked else self.liking,
+            memo={key: new for key, old in self.memo.items() if (new := _carried(key, old, pod)) is not None},
+        )
 
     def plus(self, *more: PodInfo) -> NodeInfo:
         """The node with further pods on it."""
@@ -82,6 +122,17 @@ class NodeInfo:
     def minus(self, uids: frozenset[str]) -> NodeInfo:
         """The node without the pods with these uids."""
         return node_info(self.node, tuple(item for item in self.pods if item.uid not in uids))
+
+
+def _carried(key: tuple[Any, ...], old: Any, pod: PodInfo) -> Any:
+    """A remembered count after one more pod; None where it has to be counted again."""
+    if isinstance(old, tuple):
+        return None if pod.anti_affinity else old
+    if isinstance(key[0], Term):
+        return old + all(term.matches(pod.namespace, pod.labels, {}) for term in key)
+    namespace, selector = key
+    counts = pod.namespace == namespace and not pod.deleting and selectors.matches(selector, pod.labels)
+    return old + counts
 
 
 def _allocatable(node: Mapping[str, Any]) -> Resources:

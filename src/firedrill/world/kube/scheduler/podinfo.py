@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from firedrill.world.kube import quantity, selectors
-from firedrill.world.kube.objects import Obj, dig, labels_of, name_of, namespace_of, uid_of
+from firedrill.world.kube.objects import Obj, dig, is_deleting, labels_of, name_of, namespace_of, uid_of
 
 Requirements = tuple[selectors.Requirement, ...]
 Resources = dict[str, int]
@@ -75,6 +75,8 @@ class PodInfo:
     name: str
     uid: str
     labels: Mapping[str, str]
+    label_key: tuple[tuple[str, str], ...]
+    deleting: bool
     spec: Mapping[str, Any]
     priority: int
     requests: Resources
@@ -229,6 +231,8 @@ def pod_info(pod: Obj) -> PodInfo:
         name=name_of(pod),
         uid=uid_of(pod),
         labels=labels,
+        label_key=tuple(sorted(labels.items())),
+        deleting=is_deleting(pod),
         spec=spec,
         priority=int(spec.get("priority") or 0),
         requests={name: amount for name, amount in pod_requests(spec).items() if amount},

@@ -70,10 +70,10 @@ def _existing_conflicts(pod: PodInfo, snapshot: Snapshot) -> Pairs:
     """Where pods are that want this one nowhere near."""
     pairs: Pairs = {}
     for node in snapshot.nodes.values():
-        for (_, term), number in node.anti_terms.items():
-            value = node.labels.get(term.key)
-            if value is not None and term.matches(pod.namespace, pod.labels, snapshot.namespaces):
-                pairs[term.key, value] = pairs.get((term.key, value), 0) + number
+        for key, number in node.conflicts(pod, snapshot.namespaces):
+            value = node.labels.get(key)
+            if value is not None:
+                pairs[key, value] = pairs.get((key, value), 0) + number
     return pairs
 
 
