@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube import audit
-from firedrill.world.kube.api import deleting, errors, reading, rules, strategy, subresources, writing
+from firedrill.world.kube.api import (
+    deleting,
+    errors,
+    reading,
+    rules,
+    strategy,
+    subresources,
+    writing,
+)
 from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import Request, Response
 
@@ -89,3 +97,19 @@ def _dispatch(world: World, request: Request, kind: Kind) -> Response:
     return rules.convert_answer(
         world, kind, _VERBS[request.verb](world, request, rules.stored_kind(world, kind))
     )
+
+
+def permit(world: World, request: Request) -> Kind:
+    """Let a request pass whose answer is a stream that another makes (a log, a command in a container).
+
+    Raises:
+        ApiError: there is no such path, or the user may not.
+    """
+    try:
+        kind = find_kind(world, request)
+        rules.authorize(world, request)
+    except ApiError as refusal:
+        audit.record(world, request, refusal.code, refusal.reason, refusal.message)
+        raise
+    audit.record(world, request, 200, "", "")
+    return kind
