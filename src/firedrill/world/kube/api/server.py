@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
     from firedrill.world.world import World
 
-__all__ = ["find_kind", "handle", "subresources", "watch"]
+__all__ = ["find_kind", "handle", "services", "subresources", "watch"]
 
 _VERBS = {
     "get": reading.get,
