@@ -314,6 +314,10 @@ class Desugarer:
         """The methods of optionals."""
         assert node.target is not None
         target, var, args = self.emit(node.target), self.fresh(), node.args
+        if not self.is_optional(node.target):
+            # cel-go hands a value that is no optional through `or` and `orValue`, and refuses the others.
+            plain = node.name in ("or", "orValue") and len(args) == 1
+            return target if plain else self.call("no_overload", target)
         if node.name == "hasValue" and not args:
             return f"(size({target}) > 0)"
         if node.name == "value" and not args:

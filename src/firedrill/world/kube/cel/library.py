@@ -27,6 +27,10 @@ def _value(optional: Any) -> Any:
     return optional[0]
 
 
+def _no_overload(*_: Any) -> Any:
+    raise CelError("no such overload")
+
+
 def _pairs(of: Any) -> list[list[Any]]:
     if isinstance(of, dict):
         return [[key, of[key]] for key in of]
@@ -267,6 +271,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **STRINGS,
     "of_non_zero": _of_non_zero,
     "value": _value,
+    "no_overload": _no_overload,
     "pairs": _pairs,
     "from_pairs": lambda pairs: {key: value for key, value in pairs},  # noqa: C416 - pairs are lists
     "map_of": _map_of,

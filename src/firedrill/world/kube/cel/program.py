@@ -164,7 +164,8 @@ def compile(text: str, optional_variables: frozenset[str] = frozenset()) -> Prog
 
     Args:
         text: the expression.
-        optional_variables: members that hold optionals, as in `variables.name`.
+        optional_variables: variables and members that hold optionals, as in `variables.name`. Elsewhere
+            (elements of lists, say) optionals cannot be told from lists and are not supported.
 
     Raises:
         CelSyntaxError: it is not one; says line and column.
