@@ -86,14 +86,13 @@ def place(count: int, spec: Any) -> tuple[float, int]:
 
 def running_world() -> tuple[float, float, int]:
     """(seconds, virtual seconds, placed) of 500 pods in a running world with its API."""
+    import firedrill.world.kube.scheduler  # noqa: F401 - its loop registers
     from firedrill.world import World
-    from firedrill.world.kube import scheduler
     from firedrill.world.kube.api.client import Client
     from firedrill.world.kube.controllers.base import resync_all
     from firedrill.world.kube.objects import without_path
     from firedrill.world.kube.rbac_defaults import default_objects
 
-    scheduler.register()
     world = World(1)
     client = Client(world, trusted=True)
     for name in ("shop", "default", "kube-system", "kube-public"):

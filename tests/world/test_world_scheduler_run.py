@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+import firedrill.world.kube.scheduler
+import firedrill.world.kube.volumes  # noqa: F401 - their loops register
 from firedrill.world import Settings, World
-from firedrill.world.kube import scheduler, volumes
 from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.controllers.base import resync_all, start_component, stop_component
 from firedrill.world.kube.objects import condition, dig, with_path, without_path
@@ -16,8 +17,6 @@ from firedrill.world.kube.rbac_defaults import default_objects
 
 @pytest.fixture
 def world() -> World:
-    scheduler.register()
-    volumes.register()
     made = World(7, settings=Settings(freeze=True))
     client = Client(made, trusted=True)
     for name in ("boutique", "default", "kube-system", "kube-public"):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import firedrill.world.kube.scheduler
+import firedrill.world.kube.volumes  # noqa: F401 - their loops register
 from firedrill.world import Settings, World
-from firedrill.world.kube import scheduler, volumes
 from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.controllers.base import resync_all, stop_component
 from firedrill.world.kube.objects import dig, with_path, without_path
@@ -20,8 +21,6 @@ from firedrill.world.kube.volumes.matching import find_volume
 
 @pytest.fixture
 def world() -> World:
-    scheduler.register()
-    volumes.register()
     made = World(11, settings=Settings(freeze=True))
     client = Client(made, trusted=True)
     for name in ("shop", "default", "kube-system", "kube-public"):

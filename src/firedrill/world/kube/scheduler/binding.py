@@ -7,10 +7,10 @@ asked for by an annotation, and the pod waits until the volume controller has bo
 from __future__ import annotations
 
 from firedrill.world.kube.api.client import Client
-from firedrill.world.kube.objects import Obj, annotations_of, dig, name_of, namespace_of, uid_of, with_path
+from firedrill.world.kube.objects import Obj, annotations_of, name_of, with_path
 from firedrill.world.kube.scheduler.podinfo import PodInfo
 from firedrill.world.kube.scheduler.volumes import plan_binding
-from firedrill.world.kube.volumes.matching import BOUND_BY_CONTROLLER, SELECTED_NODE, claimed_by, is_bound
+from firedrill.world.kube.volumes.matching import SELECTED_NODE, claimed_by, is_bound, reserved
 
 
 def _claims(client: Client, pod: PodInfo) -> list[Obj]:
@@ -44,17 +44,3 @@ def bind_volumes(client: Client, pod: PodInfo, node: Obj) -> bool:
             given = {**annotations_of(claim), SELECTED_NODE: name_of(node)}
             client.update(with_path(claim, ("metadata", "annotations"), given))
     return False
-
-
-def reserved(volume: Obj, claim: Obj) -> Obj:
-    """The volume with a reference to its claim."""
-    reference = {
-        "kind": "PersistentVolumeClaim",
-        "namespace": namespace_of(claim),
-        "name": name_of(claim),
-        "uid": uid_of(claim),
-        "apiVersion": "v1",
-        "resourceVersion": str(dig(claim, "metadata", "resourceVersion", default="")),
-    }
-    given = {**annotations_of(volume), BOUND_BY_CONTROLLER: "yes"}
-    return with_path(with_path(volume, ("spec", "claimRef"), reference), ("metadata", "annotations"), given)

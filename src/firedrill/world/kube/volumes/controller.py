@@ -26,10 +26,9 @@ from firedrill.world.kube.objects import (
     uid_of,
     with_path,
 )
-from firedrill.world.kube.scheduler.binding import reserved
 from firedrill.world.kube.store import Change
 from firedrill.world.kube.volumes import matching
-from firedrill.world.kube.volumes.matching import class_of
+from firedrill.world.kube.volumes.matching import class_of, reserved
 from firedrill.world.kube.volumes.provisioning import CLAIMS, VOLUMES, ask_for_volume, reclaim, tell
 
 if TYPE_CHECKING:

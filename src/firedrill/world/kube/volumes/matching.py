@@ -19,6 +19,7 @@ from firedrill.world.kube.objects import (
     name_of,
     namespace_of,
     uid_of,
+    with_path,
 )
 from firedrill.world.kube.store import Store
 
@@ -124,3 +125,17 @@ def find_volume(
         if best is None or capacity_of(volume) < size:
             best, size = volume, capacity_of(volume)
     return best
+
+
+def reserved(volume: Obj, claim: Obj) -> Obj:
+    """The volume with a reference to its claim."""
+    reference = {
+        "kind": "PersistentVolumeClaim",
+        "namespace": namespace_of(claim),
+        "name": name_of(claim),
+        "uid": uid_of(claim),
+        "apiVersion": "v1",
+        "resourceVersion": str(dig(claim, "metadata", "resourceVersion", default="")),
+    }
+    given = {**annotations_of(volume), BOUND_BY_CONTROLLER: "yes"}
+    return with_path(with_path(volume, ("spec", "claimRef"), reference), ("metadata", "annotations"), given)
