@@ -1,9 +1,9 @@
-"""OpenAPI v3 documents, one per group and version, as kubectl reads them for apply, diff, edit and explain."""
+"""OpenAPI v3 documents, one per group and version: kubectl reads them for apply, diff, edit, explain."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -111,8 +111,8 @@ def _document(members: tuple[Kind, ...], release: str) -> tuple[bytes, str]:
         for name, node in _custom_types(kind):
             schemas[name] = _rendered(node)
             wanted |= _references(node)
-        for name, path, item in _paths(kind, known):
-            wanted |= name
+        for types, path, item in _paths(kind, known):
+            wanted |= types
             paths[path] = item
     schemas.update(_closure(known, wanted))
     document = {
@@ -192,7 +192,7 @@ def _references(node: Mapping[str, Any]) -> set[str]:
 
 
 def _rendered(node: Mapping[str, Any]) -> Obj:
-    """A schema in the form of OpenAPI v3: a reference stands in `allOf`, so that it may have a description."""
+    """A schema in the form of OpenAPI v3: a reference with a description stands in `allOf`."""
     out: Obj = {}
     for key, value in node.items():
         if key == "$ref" and isinstance(value, str):
@@ -225,6 +225,8 @@ def _paths(kind: Kind, known: Definitions) -> Iterator[tuple[set[str], str, Obj]
     if kind.namespaced and "list" in kind.verbs:
         yield types, f"{root}/{kind.plural}", _item(["list"], gvk, own, [])
     for part in kind.subresources.values():
+        if part.kind.endswith("Options"):
+            continue  # a connection to a container carries no object
         carried = type_name(known, part.group, part.version, part.kind)
         verbs = [verb for verb in ("get", "create", "update", "patch") if verb in part.verbs]
         path = f"{base}/{{name}}/{part.name}"
@@ -232,7 +234,7 @@ def _paths(kind: Kind, known: Definitions) -> Iterator[tuple[set[str], str, Obj]
         yield {carried}, path, _item(verbs, gvk_part, carried, ["name", *places])
 
 
-def _item(verbs: list[str], gvk: tuple[str, str, str], type_: str, places: list[str]) -> Obj:
+def _item(verbs: Sequence[str], gvk: tuple[str, str, str], type_: str, places: Sequence[str]) -> Obj:
     out: Obj = {_OPERATIONS[verb][0]: _operation(verb, gvk, type_) for verb in verbs}
     if places:
         out["parameters"] = [

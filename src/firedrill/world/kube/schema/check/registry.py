@@ -5,10 +5,54 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from firedrill.world.kube.objects import Obj
+from firedrill.world.kube.schema.check import configuration, definitions, pods, services, storage, workloads
 from firedrill.world.kube.schema.check.fields import Errors
 
 Rule = Callable[[Errors, Obj], None]
 Change = Callable[[Errors, Obj, Obj], None]
 
-CREATE: Mapping[str, Rule] = {}
-UPDATE: Mapping[str, Change] = {}
+CREATE: Mapping[str, Rule] = {
+    "pods": pods.check_pod,
+    "replicationcontrollers": workloads.check_replication_controller,
+    "deployments.apps": workloads.check_deployment,
+    "replicasets.apps": workloads.check_replica_set,
+    "statefulsets.apps": workloads.check_stateful_set,
+    "daemonsets.apps": workloads.check_daemon_set,
+    "jobs.batch": workloads.check_job,
+    "cronjobs.batch": workloads.check_cron_job,
+    "services": services.check_service,
+    "ingresses.networking.k8s.io": services.check_ingress,
+    "networkpolicies.networking.k8s.io": services.check_network_policy,
+    "configmaps": configuration.check_config_map,
+    "secrets": configuration.check_secret,
+    "resourcequotas": configuration.check_resource_quota,
+    "limitranges": configuration.check_limit_range,
+    "roles.rbac.authorization.k8s.io": configuration.check_role,
+    "clusterroles.rbac.authorization.k8s.io": configuration.check_role,
+    "rolebindings.rbac.authorization.k8s.io": configuration.check_role_binding,
+    "clusterrolebindings.rbac.authorization.k8s.io": configuration.check_role_binding,
+    "horizontalpodautoscalers.autoscaling": configuration.check_autoscaler,
+    "poddisruptionbudgets.policy": configuration.check_budget,
+    "priorityclasses.scheduling.k8s.io": configuration.check_priority_class,
+    "persistentvolumeclaims": storage.check_claim,
+    "persistentvolumes": storage.check_volume,
+    "storageclasses.storage.k8s.io": storage.check_storage_class,
+    "customresourcedefinitions.apiextensions.k8s.io": definitions.check_definition,
+}
+UPDATE: Mapping[str, Change] = {
+    "pods": pods.check_pod_change,
+    "deployments.apps": workloads.selector_stays,
+    "replicasets.apps": workloads.selector_stays,
+    "daemonsets.apps": workloads.selector_stays,
+    "statefulsets.apps": workloads.stateful_stays,
+    "jobs.batch": workloads.job_stays,
+    "services": services.service_stays,
+    "configmaps": configuration.config_map_stays,
+    "secrets": configuration.secret_stays,
+    "rolebindings.rbac.authorization.k8s.io": configuration.role_binding_stays,
+    "clusterrolebindings.rbac.authorization.k8s.io": configuration.role_binding_stays,
+    "priorityclasses.scheduling.k8s.io": configuration.priority_class_stays,
+    "persistentvolumeclaims": storage.claim_stays,
+    "persistentvolumes": storage.volume_stays,
+    "storageclasses.storage.k8s.io": storage.storage_class_stays,
+}
