@@ -427,3 +427,20 @@ def test_parameters(api: Api) -> None:
     assert "no params found for policy binding" in api.refused().message
     api.thing("ConfigMap", "configmaps", "limits", "kube-system", data={"most": "0"})
     assert "denied request: too many" in api.refused().message
+
+
+@pytest.mark.parametrize(
+    ("expression", "detail"),
+    [
+        ("object.spec ==", "Syntax error: mismatched input '<EOF>'"),
+        ("params.x == 1", "undeclared reference to 'params' (in container '')"),
+        ("nothing(1)", "undeclared reference to 'nothing' (in container '')"),
+    ],
+)
+def test_a_policy_that_is_no_cel_is_not_taken(api: Api, expression: str, detail: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        policy(api, ["Deny"], validations=[{"expression": expression}])
+    assert caught.value.code == 422
+    assert "spec.validations[0].expression: Invalid value:" in caught.value.message
+    assert ": compilation failed: ERROR: <input>:1:" in caught.value.message
+    assert detail in caught.value.message

@@ -12,7 +12,7 @@ from typing import Any
 from firedrill.world.kube import cel
 from firedrill.world.kube.admission.base import Attributes, Base
 from firedrill.world.kube.admission.matching import constraints_match
-from firedrill.world.kube.api.errors import ApiError, split_resource
+from firedrill.world.kube.api.errors import ApiError, invalid, split_resource
 from firedrill.world.kube.api.request import User, service_account
 from firedrill.world.kube.objects import Obj, dig, labels_of, name_of
 from firedrill.world.kube.selectors import selects
@@ -152,13 +152,63 @@ def variables_of(a: Attributes, params: Obj | None) -> dict[str, Any]:
     }
 
 
+_DECLARED = frozenset({"object", "oldObject", "request", "namespaceObject", "authorizer", "variables"})
+_TYPES = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A field with an expression that cannot be compiled."""
+
+    field: str
+    message: str
+    reason: str = "FieldValueInvalid"
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def problems(spec: Mapping[str, Any]) -> Iterator[Wrong]:
+    """What is wrong with the expressions of a policy, as its writer is told."""
+    known = _DECLARED | _TYPES | ({"params"} if spec.get("paramKind") else frozenset())
+    parts = (
+        ("matchConditions", "expression", known - {"variables"}),
+        ("variables", "expression", known),
+        ("validations", "expression", known),
+        ("validations", "messageExpression", known),
+        ("auditAnnotations", "valueExpression", known),
+    )
+    for field, key, names in parts:
+        for number, item in enumerate(spec.get(field) or ()):
+            text = item.get(key)
+            problem = _problem(text, names) if isinstance(text, str) and text else ""
+            if problem:
+                where = f"spec.{field}[{number}].{key}"
+                yield Wrong(where, f'Invalid value: "{text}": compilation failed: {problem}')
+
+
+def _problem(text: str, names: frozenset[str]) -> str:
+    try:
+        program = cel.compile(text)
+    except cel.CelSyntaxError as problem:
+        return str(problem)
+    for name, at in program.names.items():
+        if name not in names:
+            return str(cel.CelSyntaxError(text, at, f"undeclared reference to '{name}' (in container '')"))
+    return ""
+
+
 class ValidatingAdmissionPolicy(Base):
     """Evaluates every policy that a binding puts in force."""
 
     name = "ValidatingAdmissionPolicy"
 
     def validate(self, a: Attributes) -> list[str]:
-        """Refuse, or warn, as the bindings say."""
+        """Refuse, or warn, as the bindings say; refuse a policy whose expressions are none."""
+        if a.resource == POLICIES and a.obj is not None and not a.subresource:
+            wrong = list(problems(a.obj.get("spec") or {}))
+            if wrong:
+                raise invalid(GROUP, "ValidatingAdmissionPolicy", name_of(a.obj), wrong)
         if a.resource in _OWN:
             return []
         warnings: list[str] = []

@@ -26,7 +26,7 @@ class Program:
         names: the variables that it needs, with the place of their first use.
     """
 
-    __slots__ = ("_engine", "_functions", "_node", "_optional", "names", "text")
+    __slots__ = ("_bounds", "_engine", "_functions", "_node", "_optional", "names", "text")
 
     def __init__(self, text: str, optional_variables: frozenset[str] = frozenset()) -> None:
         import logging
@@ -37,6 +37,7 @@ class Program:
         logging.getLogger("cel").setLevel(logging.CRITICAL)
         self.text = text
         self._node = parse(text)
+        self._bounds: dict[tuple[int, int], bool] = {}
         done = Desugarer(text, _KNOWN, optional_variables).run(self._node)
         self.names: Mapping[str, int] = done.names
         self._functions = tuple(sorted(done.functions))
@@ -104,8 +105,17 @@ class Program:
 
     def _limit(self, needed: Mapping[str, Any]) -> None:
         wide, long = measure([value for value in needed.values() if not isinstance(value, Access)])
-        most = bound(self._node, wide, long)
-        if most.steps > LIMIT or most.wide > SIZE_LIMIT or most.long > SIZE_LIMIT * 32:
+        # Rounded up to a power of two, so that few pairs are ever looked at.
+        size = (
+            (1 << (wide - 1).bit_length(), 1 << (long - 1).bit_length()) if wide > 64 else (64, max(long, 1))
+        )
+        fine = self._bounds.get(size)
+        if fine is None:
+            most = bound(self._node, *size)
+            fine = most.steps <= LIMIT and most.wide <= SIZE_LIMIT and most.long <= SIZE_LIMIT * 32
+            if len(self._bounds) < 64:
+                self._bounds[size] = fine
+        if not fine:
             raise CelError("operation cancelled: actual cost limit exceeded")
 
 
