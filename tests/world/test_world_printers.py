@@ -192,6 +192,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("apiservices.apiregistration.k8s.io", {"status": {"conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints"}]}, "spec": {"service": {"namespace": "k", "name": "m"}}}, {"Service": "k/m", "Available": "False (MissingEndpoints)"}),
     ("controllerrevisions.apps", {"metadata": {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "controller": True}]}, "revision": 2}, {"Controller": "daemonset.apps/d", "Revision": 2}),
     ("leases.coordination.k8s.io", {"spec": {"holderIdentity": "h"}}, {"Holder": "h", "Age": "90s"}),
+    ("pods.metrics.k8s.io", {"window": "15s", "containers": [{"usage": {"cpu": "150m", "memory": "64Mi"}}, {"usage": {"cpu": "50m", "memory": "64Mi"}}]}, {"Cpu": "200m", "Memory": "128Mi", "Window": "15s"}),
+    ("prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", {"spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 30, "limitResponse": {"queuing": {"queues": 64}}}}}, {"Type": "Limited", "NominalConcurrencyShares": "30", "Queues": "64", "HandSize": "<none>"}),
     ("somethings.example.com", {}, {"Name": "x", "Age": "90s"}),
 ]  # fmt: skip
 

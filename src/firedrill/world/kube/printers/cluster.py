@@ -7,6 +7,7 @@ from typing import Any
 from firedrill.world.kube.objects import Obj, dig, labels_of
 from firedrill.world.kube.printers.ages import human_duration, since
 from firedrill.world.kube.printers.texts import NONE, UNKNOWN
+from firedrill.world.kube.quantity import from_bytes, from_milli, milli, value
 
 
 def node(obj: Obj) -> Obj:
@@ -149,3 +150,24 @@ def component_status(obj: Obj) -> Obj:
                 "Error": item.get("error") or "",
             }
     return {"Status": "Unknown", "Message": "", "Error": ""}
+
+
+def priority_level(obj: Obj) -> Obj:
+    """Cells of a PriorityLevelConfiguration."""
+    limits = dig(obj, "spec", "limited") or dig(obj, "spec", "exempt", default={})
+    queuing = dig(limits, "limitResponse", "queuing", default={})
+    return {
+        "NominalConcurrencyShares": str(limits.get("nominalConcurrencyShares", NONE)),
+        "Queues": str(queuing.get("queues", NONE)),
+        "HandSize": str(queuing.get("handSize", NONE)),
+        "QueueLengthLimit": str(queuing.get("queueLengthLimit", NONE)),
+    }
+
+
+def pod_metrics(obj: Obj) -> Obj:
+    """Cells of PodMetrics: its containers together."""
+    used = [item.get("usage") or {} for item in obj.get("containers") or ()]
+    return {
+        "Cpu": from_milli(sum(milli(one.get("cpu", "0")) for one in used)),
+        "Memory": from_bytes(sum(value(one.get("memory", "0")) for one in used)),
+    }

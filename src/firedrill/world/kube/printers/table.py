@@ -75,6 +75,8 @@ _ROWS: Mapping[str, Callable[[Obj], Obj]] = {
     "clusterrolebindings.rbac.authorization.k8s.io": cluster.binding,
     "certificatesigningrequests.certificates.k8s.io": cluster.signing_request,
     "componentstatuses": cluster.component_status,
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": cluster.priority_level,
+    "pods.metrics.k8s.io": cluster.pod_metrics,
 }
 
 
