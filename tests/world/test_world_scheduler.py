@@ -391,3 +391,25 @@ def test_sums_that_grow_equal_sums_made_anew(pods: list[tuple[str, str, bool, bo
         assert grown.count("shop", chosen) == anew.count("shop", chosen)
         assert grown.count_all(probe.anti_affinity, {}) == anew.count_all(probe.anti_affinity, {})
         assert grown.conflicts(probe, {}) == anew.conflicts(probe, {})
+
+
+def test_a_pod_of_a_daemon_set_is_told_of_its_own_node() -> None:
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}
+    rules = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    store = cluster(node("a", cpu="1"), node("b"), node("c", taints=[CONTROL]))
+    daemon = pod("x", cpu="2", affinity={"nodeAffinity": rules})
+    assert decide(store, daemon).message == (
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: "
+        "0/3 nodes are available: 1 No preemption victims found for incoming pod, "
+        "2 Preemption is not helpful for scheduling."
+    )
+    assert decide(store, pod("y", affinity={"nodeAffinity": rules})).node == "a"
+
+
+def test_newer_schedulers_know_when_a_node_is_too_small() -> None:
+    store = cluster(node("a", cpu="1"))
+    wanted = pod_info(pod("x", cpu="2"))
+    old = choose_node(wanted, take_snapshot(store, minor=31), Rng(1)).message
+    new = choose_node(wanted, take_snapshot(store, minor=34), Rng(1)).message
+    assert "1 No preemption victims found for incoming pod" in old
+    assert new.endswith("preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.")

@@ -44,7 +44,7 @@ def prefilter(pod: PodInfo, snapshot: Snapshot) -> Cycle | Verdict:
     refused = volume_refusal(pod, snapshot)
     if refused is not None:
         return refused
-    return Cycle(pod, snapshot, (*_node_filters(pod), *_cluster_filters(pod, snapshot)))
+    return Cycle(pod, snapshot, (*_node_filters(pod, snapshot.minor), *_cluster_filters(pod, snapshot)))
 
 
 def admits(pod: PodInfo, node: NodeInfo) -> bool:
@@ -52,8 +52,37 @@ def admits(pod: PodInfo, node: NodeInfo) -> bool:
     return all(item(node) is None for item in _node_filters(pod))
 
 
-def _node_filters(pod: PodInfo) -> list[Filter]:
-    out: list[Filter] = [_unschedulable(pod)]
+def _named_nodes(pod: PodInfo) -> frozenset[str] | None:
+    """The only nodes that required affinity can mean, where every term names them; else None.
+
+    Pods of a DaemonSet name theirs. Other nodes are not looked at, which shows in the message.
+    """
+    if not pod.node_terms:
+        return None
+    names: set[str] = set()
+    for term in pod.node_terms:
+        fields = [
+            set(item.get("values") or ())
+            for item in term.get("matchFields") or ()
+            if item.get("key") == "metadata.name" and item.get("operator") == "In"
+        ]
+        if not fields:
+            return None
+        names |= set.intersection(*fields)
+    return frozenset(names)
+
+
+def _named_only(names: frozenset[str]) -> Filter:
+    def check(node: NodeInfo) -> Verdict | None:
+        return None if node.name in names else Verdict("NodeAffinity", (why.NOT_NAMED,), True)
+
+    return check
+
+
+def _node_filters(pod: PodInfo, minor: int = 31) -> list[Filter]:
+    named = _named_nodes(pod)
+    out: list[Filter] = [_named_only(named)] if named is not None else []
+    out.append(_unschedulable(pod))
     if pod.spec.get("nodeName"):
         out.append(_node_name(pod))
     out.append(_taints(pod))
@@ -61,7 +90,7 @@ def _node_filters(pod: PodInfo) -> list[Filter]:
         out.append(_affinity(pod))
     if pod.ports:
         out.append(_ports(pod))
-    out.append(_resources(pod))
+    out.append(_resources(pod, minor))
     return out
 
 
@@ -136,7 +165,7 @@ def _ports(pod: PodInfo) -> Filter:
     return check
 
 
-def _resources(pod: PodInfo) -> Filter:
+def _resources(pod: PodInfo, minor: int) -> Filter:
     names = [
         *(name for name in ("cpu", "memory", "ephemeral-storage") if name in pod.requests),
         *sorted(name for name in pod.requests if name not in ("cpu", "memory", "ephemeral-storage")),
@@ -145,12 +174,15 @@ def _resources(pod: PodInfo) -> Filter:
 
     def check(node: NodeInfo) -> Verdict | None:
         reasons = []
+        final = False
         offered, taken = node.allocatable, node.requested
         if len(node.pods) + 1 > offered.get("pods", 0):
             reasons.append(why.TOO_MANY_PODS)
         for name, amount in wanted:
             if amount > offered.get(name, 0) - taken.get(name, 0):
                 reasons.append(f"Insufficient {name}")
-        return Verdict("NodeResourcesFit", tuple(reasons)) if reasons else None
+                # From 1.34 on, more than an empty node has is known to be beyond the help of pre-emption.
+                final |= minor >= 34 and amount > offered.get(name, 0)
+        return Verdict("NodeResourcesFit", tuple(reasons), final) if reasons else None
 
     return check
