@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from firedrill.world.kube.kinds import Kind
 from firedrill.world.kube.objects import Obj, thaw
-from firedrill.world.kube.schema.check.fields import Errors
 from firedrill.world.kube.schema.definitions import Schema
 
 _KEEP = "x-kubernetes-preserve-unknown-fields"
@@ -90,7 +88,3 @@ def _fill(schema: Schema, value: Any) -> Any:
     if isinstance(value, list) and items is not None:
         return [_fill(items, item) for item in value]
     return value
-
-
-def check_custom(errors: Errors, kind: Kind, obj: Obj, old: Obj | None, cel: Any) -> None:
-    """Hold a custom resource against the schema of its definition."""

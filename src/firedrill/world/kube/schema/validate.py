@@ -31,7 +31,7 @@ def validate(kind: Kind, obj: Obj, old: Obj | None = None, cel: Cel | None = Non
     else:
         check_metadata_update(errors, kind, meta(obj), meta(old))
     if kind.custom:
-        from firedrill.world.kube.schema.structural import check_custom
+        from firedrill.world.kube.schema.custom import check_custom
 
         check_custom(errors, kind, obj, old, cel)
         return errors.found
