@@ -126,7 +126,7 @@ def test_a_change_of_type_takes_and_gives_back(client: Client) -> None:
 
 def test_the_address_cannot_be_changed(client: Client) -> None:
     service(client)
-    with pytest.raises(ApiError, match="may not change once set|field is immutable"):
+    with pytest.raises(ApiError, match=r"may not change once set|field is immutable"):
         change(client, clusterIP="10.96.0.99", clusterIPs=["10.96.0.99"])
 
 

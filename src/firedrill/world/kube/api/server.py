@@ -10,6 +10,7 @@ from firedrill.world.kube.api import (
     errors,
     reading,
     rules,
+    services,
     strategy,
     subresources,
     writing,

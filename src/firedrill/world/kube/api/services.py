@@ -1,4 +1,4 @@
-"""What the API server gives a Service: addresses, node ports, address families; and what a new type takes away.
+"""What the API server gives a Service: addresses, node ports and families; and what a new type takes away.
 
 Source: the Service storage of the Kubernetes 1.31 API server (`registry/core/service/storage`).
 """
@@ -52,7 +52,7 @@ def prepare(world: World, new: Obj, old: Obj | None) -> Obj:
 def _needs_node_ports(spec: Mapping[str, Any]) -> bool:
     if spec["type"] == "LoadBalancer":
         return spec.get("allocateLoadBalancerNodePorts") is not False
-    return spec["type"] == "NodePort"
+    return bool(spec["type"] == "NodePort")
 
 
 def _keep_allotted(spec: Spec, before: Mapping[str, Any]) -> None:
@@ -84,9 +84,9 @@ def _drop_with_type(spec: Spec, before: Mapping[str, Any]) -> None:
         for field in _ADDRESS_FIELDS:
             if spec.get(field) == before.get(field):
                 spec.pop(field, None)
-    if spec["type"] != "ExternalName" and before.get("type") == "ExternalName":
-        if spec.get("externalName") == before.get("externalName"):
-            spec.pop("externalName", None)
+    was_outside = spec["type"] != "ExternalName" and before.get("type") == "ExternalName"
+    if was_outside and spec.get("externalName") == before.get("externalName"):
+        spec.pop("externalName", None)
     if spec["type"] not in _WITH_NODE_PORTS and before.get("type") in _WITH_NODE_PORTS:
         had = {item.get("nodePort") for item in before.get("ports") or ()}
         if {item.get("nodePort") for item in spec.get("ports") or () if item.get("nodePort")} <= had:
@@ -167,7 +167,7 @@ def _node_ports(world: World, new: Obj, spec: Spec, before: Mapping[str, Any]) -
 
 
 def _needs_health_port(spec: Mapping[str, Any]) -> bool:
-    return spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+    return bool(spec["type"] == "LoadBalancer") and spec.get("externalTrafficPolicy") == "Local"
 
 
 def _health_port(world: World, new: Obj, spec: Spec) -> None:
