@@ -9,7 +9,16 @@ from firedrill.world.kube.api.reading import parse_filter
 from firedrill.world.kube.api.request import Options, Request, Response
 from firedrill.world.kube.api.writing import save, stored
 from firedrill.world.kube.controllers.base import notify
-from firedrill.world.kube.objects import Obj, dig, is_deleting, meta, name_of, namespace_of, uid_of
+from firedrill.world.kube.objects import (
+    Obj,
+    dig,
+    is_deleting,
+    meta,
+    name_of,
+    namespace_of,
+    uid_of,
+    with_condition,
+)
 from firedrill.world.kube.store import Change
 from firedrill.world.sim.clock import epoch_ms, rfc3339
 
@@ -18,6 +27,8 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
+_CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _POLICIES = ("Foreground", "Background", "Orphan")
 _JOBS_KEEP_PODS = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
@@ -126,11 +137,27 @@ def planned(world: World, resource: str, obj: Obj, options: Options) -> Plan:
     if resource == "pods":
         return _planned_pod(world, obj, options)
     finalizers = _finalizers(resource, obj, options)
+    if resource == _CRDS and _CLEANUP not in finalizers and not is_deleting(obj):
+        return _planned_definition(world, obj, finalizers)
     if resource == "namespaces":
         return _planned_namespace(world, obj, finalizers)
     if not finalizers:
         return Plan(None, gone=True)
     return Plan(_marked(world, obj, finalizers, 0, world.now), gone=False)
+
+
+def _planned_definition(world: World, obj: Obj, finalizers: list[str]) -> Plan:
+    """A definition waits until its objects are gone."""
+    new = _marked(world, obj, [*finalizers, _CLEANUP], None, world.now)
+    said = {
+        "type": "Terminating",
+        "status": "True",
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; "
+        "CustomResource deletion will be initiated soon",
+    }
+    conditions = with_condition(dig(new, "status", "conditions"), said, world.time)
+    return Plan({**new, "status": {**(new.get("status") or {}), "conditions": conditions}}, gone=False)
 
 
 def _planned_namespace(world: World, obj: Obj, finalizers: list[str]) -> Plan:

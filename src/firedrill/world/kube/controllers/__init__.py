@@ -4,10 +4,18 @@ The API server imports `base`, and so this list: modules of the room take `event
 (`from firedrill.world.kube import events`), not names out of it.
 """
 
+import firedrill.world.kube.controllers.apiserver
+import firedrill.world.kube.controllers.clusterroles
+import firedrill.world.kube.controllers.crds
+import firedrill.world.kube.controllers.daemonset
 import firedrill.world.kube.controllers.deployment
+import firedrill.world.kube.controllers.disruption
 import firedrill.world.kube.controllers.endpoints
 import firedrill.world.kube.controllers.endpointslices
 import firedrill.world.kube.controllers.garbage
 import firedrill.world.kube.controllers.namespaces
+import firedrill.world.kube.controllers.podgc
+import firedrill.world.kube.controllers.quota
 import firedrill.world.kube.controllers.replicaset
-import firedrill.world.kube.controllers.serviceaccounts  # noqa: F401
+import firedrill.world.kube.controllers.serviceaccounts
+import firedrill.world.kube.controllers.statefulset  # noqa: F401
