@@ -51,7 +51,7 @@ class Lab:
         """Add a node."""
         size = {"cpu": "8", "memory": "16Gi", "pods": "110"}
         labels = {"kubernetes.io/hostname": name}
-        return self.client.create(
+        made = self.client.create(
             {
                 "apiVersion": "v1",
                 "kind": "Node",
@@ -64,6 +64,7 @@ class Lab:
                 },
             }
         )
+        return self.client.update({**made, "spec": {**spec, "podCIDR": "10.244.0.0/24"}})
 
     def make(self, kind: str, name: str, api: str = "apps/v1", image: str = "ok", **spec: Any) -> Obj:
         """Create a workload whose pods are labelled `app=<name>`."""
