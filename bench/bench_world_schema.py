@@ -1,4 +1,4 @@
-"""How fast bodies are decoded, defaulted and held against the rules. Run: python bench/bench_world_schema.py"""
+"""How fast bodies are decoded, defaulted and held against the rules. Runs alone."""
 
 from __future__ import annotations
 

@@ -240,3 +240,15 @@ def test_every_error_carries_a_cause() -> None:
         "FieldValueRequired",
         "Required value",
     )
+
+
+def test_an_empty_deployment_is_told_all_that_is_missing() -> None:
+    kind = kind_of("Deployment")
+    obj = {"metadata": {"name": "x", "namespace": "shop"}}
+    assert problems(kind, obj) == [
+        "spec.selector: Required value",
+        "spec.template.metadata.labels: Invalid value: map[string]string(nil): "
+        "`selector` does not match template `labels`",
+        "spec.template.spec.containers: Required value",
+    ]
+    assert problems(kind_of("Pod"), obj) == ["spec.containers: Required value"]

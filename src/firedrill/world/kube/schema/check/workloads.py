@@ -38,7 +38,7 @@ def _check_owner(errors: Errors, spec: Obj, kind: str, *, active_kind: str = "Re
 
 
 def _check_match(errors: Errors, selector: Mapping[str, Any] | None, template: Obj) -> None:
-    if not selector:
+    if selector is not None and not any(selector.values()):
         return
     labels = dig(template, "metadata", "labels", default={})
     try:
