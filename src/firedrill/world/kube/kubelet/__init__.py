@@ -1,0 +1,24 @@
+"""Nodes and what runs on them: kubelets, container runtimes, the node lifecycle controller.
+
+`add_node` lets a machine join; pods that are bound to it are then pulled, created, started, probed,
+restarted and stopped as by a real kubelet. `nodes.stop` and `nodes.start` break and mend a node's parts.
+"""
+
+from firedrill.world.kube.kubelet import lifecycle, nodes, probes, sync
+from firedrill.world.kube.kubelet.execution import Executed
+from firedrill.world.kube.kubelet.nodes import add_node
+from firedrill.world.kube.kubelet.probes import wake, wake_all
+from firedrill.world.kube.kubelet.reading import read_log, usage
+
+__all__ = [
+    "Executed",
+    "add_node",
+    "lifecycle",
+    "nodes",
+    "probes",
+    "read_log",
+    "sync",
+    "usage",
+    "wake",
+    "wake_all",
+]

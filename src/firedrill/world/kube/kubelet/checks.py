@@ -1,0 +1,205 @@
+"""What a probe finds: a function of the program's ports and health, in the words of the kubelet's probers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from firedrill.world.kube.kubelet.state import Container, PodState
+from firedrill.world.kube.objects import Obj
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
+
+_GO_SETTINGS = r"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00@\x00"
+_CORE_SETTINGS = (
+    r"\x00\x00\x1e\x04\x00\x00\x00\x00\x00\x00\x03\x7f\xff\xff\xff\x00\x04\x00@\x00\x00\x00\x05\x00@\x00"
+    r"\x00\x00\x06\x00\x00@\x00\xfe\x03\x00\x00\x00\x01\x00\x00\x04\b\x00\x00\x00\x00\x00\x00?\x00\x01"
+)
+_CORE = {"python", "node", "cpp", "ruby", "php"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a probe found.
+
+    Attributes:
+        good: it succeeded.
+        message: why it did not.
+        error: it could not be carried out at all.
+    """
+
+    good: bool
+    message: str = ""
+    error: bool = False
+
+
+GOOD = Outcome(True)
+
+
+def check(world: World, pod: Obj, state: PodState, found: Container, probe: Mapping[str, Any]) -> Outcome:
+    """Carry out a probe now."""
+    timeout = max(int(probe.get("timeoutSeconds") or 1), 1)
+    if "exec" in probe:
+        return _exec(world, pod, state, found, probe["exec"], timeout)
+    for key, look in (("httpGet", _http), ("tcpSocket", _tcp), ("grpc", _grpc)):
+        if key in probe:
+            handler = probe[key]
+            port = port_number(pod, found.name, handler.get("port"))
+            if port == 0:
+                text = str(handler.get("port"))
+                return Outcome(False, f'strconv.Atoi: parsing "{text}": invalid syntax', error=True)
+            host = str(handler.get("host") or state.ip)
+            return look(world, state, found, handler, host, port, timeout)
+    return Outcome(False, "missing probe handler", error=True)
+
+
+def port_number(pod: Obj, container: str, port: Any) -> int:
+    """The number of a port that is given by number or name; 0 where the container has no such name."""
+    text = str(port)
+    if text.isdecimal():
+        return int(text)
+    for key in ("containers", "initContainers"):
+        for item in pod["spec"].get(key) or ():
+            if item.get("name") == container:
+                for named in item.get("ports") or ():
+                    if named.get("name") == text:
+                        return int(named["containerPort"])
+    return 0
+
+
+def listening(
+    world: World, state: PodState, port: int
+) -> tuple[str, tuple[str, ...], bool, Container] | None:
+    """(protocol, HTTP paths, gRPC health, container) behind a TCP port of a pod; None where it is closed."""
+    for found in state.containers.values():
+        run = found.run
+        if run is None or not run.running or found.health.closed:
+            continue
+        if world.now < run.started + run.plan.ready_after:
+            continue
+        for number, protocol, paths, health in run.plan.listens:
+            if number == port and protocol != "udp":
+                return protocol, paths, health, found
+    return None
+
+
+def _slow(found: Container, timeout: int) -> bool:
+    return found.health.frozen or found.health.latency >= timeout * 1000
+
+
+def _http(
+    world: World,
+    state: PodState,
+    _: Container,
+    handler: Mapping[str, Any],
+    host: str,
+    port: int,
+    timeout: int,
+) -> Outcome:
+    scheme = str(handler.get("scheme") or "HTTP").lower()
+    path = str(handler.get("path") or "/")
+    path = path if path.startswith("/") else "/" + path
+    get = f'Get "{scheme}://{host}:{port}{path}": '
+    there = listening(world, state, port)
+    if there is None:
+        return Outcome(False, f"{get}dial tcp {host}:{port}: connect: connection refused")
+    protocol, paths, _, found = there
+    if _slow(found, timeout):
+        return Outcome(
+            False, f"{get}context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        )
+    if protocol == "grpc":
+        if scheme == "https":
+            return Outcome(False, f"{get}tls: first record does not look like a TLS handshake")
+        style = found.run.plan.style if found.run is not None else ""
+        settings = _CORE_SETTINGS if style in _CORE else _GO_SETTINGS
+        return Outcome(
+            False,
+            f'{get}net/http: HTTP/1.x transport connection broken: malformed HTTP response "{settings}"',
+        )
+    if scheme == "https" and protocol == "http":
+        return Outcome(False, f"{get}http: server gave HTTP response to HTTPS client")
+    if protocol == "tcp":
+        if scheme == "https":
+            return Outcome(False, f"{get}EOF")
+        reply = "-ERR wrong number of arguments for 'get' command"
+        style = found.run.plan.style if found.run is not None else ""
+        if style == "redis":
+            return Outcome(
+                False,
+                f'{get}net/http: HTTP/1.x transport connection broken: malformed HTTP response "{reply}"',
+            )
+        return Outcome(False, f"{get}EOF")
+    status = found.health.status
+    if not status:
+        bare = path.partition("?")[0]
+        status = 200 if not paths or bare in paths else 404
+        if protocol == "https" and scheme == "http":
+            status = 400
+    if 200 <= status < 400:
+        return GOOD
+    return Outcome(False, f"HTTP probe failed with statuscode: {status}")
+
+
+def _tcp(
+    world: World, state: PodState, _: Container, __: Mapping[str, Any], host: str, port: int, timeout: int
+) -> Outcome:
+    there = listening(world, state, port)
+    if there is None:
+        return Outcome(False, f"dial tcp {host}:{port}: connect: connection refused")
+    if there[3].health.frozen and there[3].health.latency >= timeout * 1000:
+        return Outcome(False, f"dial tcp {host}:{port}: i/o timeout")
+    return GOOD
+
+
+def _grpc(
+    world: World,
+    state: PodState,
+    _: Container,
+    handler: Mapping[str, Any],
+    host: str,
+    port: int,
+    timeout: int,
+) -> Outcome:
+    there = listening(world, state, port)
+    if there is None or there[0] != "grpc" or there[3].health.frozen:
+        return Outcome(
+            False,
+            f'timeout: failed to connect service "{host}:{port}" within {timeout}s: context deadline exceeded',
+        )
+    _protocol, _paths, health, found = there
+    if _slow(found, timeout):
+        return Outcome(False, f"timeout: health rpc did not complete within {timeout}s")
+    if not health:
+        return Outcome(
+            False,
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): "
+            "unknown service grpc.health.v1.Health",
+        )
+    if found.health.status >= 400:
+        return Outcome(False, 'service unhealthy (responded with "NOT_SERVING")')
+    return GOOD
+
+
+def _exec(
+    world: World, pod: Obj, state: PodState, found: Container, handler: Mapping[str, Any], timeout: int
+) -> Outcome:
+    from firedrill.world.kube.kubelet.execution import run_in
+
+    command = [str(word) for word in handler.get("command") or ()]
+    if _slow(found, timeout):
+        return Outcome(False, f'command "{" ".join(command)}" timed out')
+    done = run_in(world, pod, state, found, command)
+    if done.failed:
+        identity = found.run.id if found.run is not None else ""
+        return Outcome(
+            False,
+            f'rpc error: code = Unknown desc = failed to exec in container: failed to start exec "{identity}": '
+            f"{done.stderr}",
+            error=True,
+        )
+    if done.code == 0:
+        return GOOD
+    return Outcome(False, (done.stdout + done.stderr).strip("\n"))

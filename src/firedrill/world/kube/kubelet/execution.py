@@ -1,0 +1,57 @@
+"""Commands inside containers: a small set of tools, run without a shell on any real machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from firedrill.world.kube.kubelet.state import Container, PodState
+from firedrill.world.kube.objects import Obj
+from firedrill.world.kube.programs import catalogue
+from firedrill.world.kube.programs.launch import missing_executable
+from firedrill.world.kube.programs.model import Program
+from firedrill.world.kube.programs.reference import parse_reference
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a command did.
+
+    Attributes:
+        stdout, stderr: what it printed.
+        code: its exit code.
+        failed: it could not be started at all; `stderr` says why.
+    """
+
+    stdout: str = ""
+    stderr: str = ""
+    code: int = 0
+    failed: bool = False
+
+
+def program_in(world: World, pod: Obj, found: Container) -> Program:
+    """The program of a container's image."""
+    from firedrill.world.kube.kubelet.containers import spec_of
+
+    item = spec_of(pod, found.name) or {}
+    reference = parse_reference(str(item.get("image") or ""))
+    return catalogue.program_of(world, reference) if reference is not None else Program("app")
+
+
+def run_in(world: World, pod: Obj, state: PodState, found: Container, command: Sequence[str]) -> Executed:
+    """Run a command in a running container."""
+    from firedrill.world.kube.kubelet import tools
+
+    words = [str(word) for word in command]
+    if not words:
+        return Executed(stderr="exec: no command", code=126, failed=True)
+    program = program_in(world, pod, found)
+    missing = missing_executable(program, words[0])
+    if missing:
+        text = f"OCI runtime exec failed: exec failed: unable to start container process: {missing}: unknown"
+        return Executed(stderr=text, code=126 if "/" in words[0] else 127, failed=True)
+    return tools.Session(world, pod, state, found, program).run(words)

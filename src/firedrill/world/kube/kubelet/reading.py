@@ -1,0 +1,145 @@
+"""Logs and usage of containers, computed when they are asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firedrill.world.kube.api import errors
+from firedrill.world.kube.api.errors import ApiError
+from firedrill.world.kube.kubelet import running
+from firedrill.world.kube.kubelet.state import Container, PodState, Run, find_pod, node_of
+from firedrill.world.kube.objects import Obj
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
+
+_KEPT = 10_000
+
+
+def read_log(
+    world: World,
+    namespace: str,
+    pod: str,
+    container: str,
+    *,
+    previous: bool = False,
+    tail: int | None = None,
+    since_ms: int | None = None,
+    limit_bytes: int | None = None,
+    timestamps: bool = False,
+) -> list[str]:
+    """The lines that a container has written.
+
+    Args:
+        world: where.
+        namespace, pod, container: which one.
+        previous: of the run before.
+        tail: only so many of the last lines.
+        since_ms: only lines written at or after that moment, in ms since the Unix epoch.
+        limit_bytes: stop after so many bytes.
+        timestamps: put the time before each line.
+
+    Raises:
+        ApiError: there is no such pod or container, or it has no log, in the words of the API.
+    """
+    obj = world.cluster.store.get("pods", namespace, pod)
+    if obj is None:
+        raise errors.not_found("pods", pod)
+    state = find_pod(world, namespace, pod)
+    found = _container(obj, state, container)
+    node = node_of(world, str(obj["spec"].get("nodeName") or ""))
+    if node is not None and not node.runs("kubelet"):
+        raise errors.internal(
+            f'Get "https://{node.ip}:10250/containerLogs/{namespace}/{pod}/{container}": '
+            f"dial tcp {node.ip}:10250: connect: connection refused"
+        )
+    run = _run(found, previous)
+    if run is None:
+        raise _nothing(found, container, pod, previous)
+    lines = log_lines(world, run)
+    if since_ms is not None:
+        lines = [line for line in lines if line[0] >= since_ms]
+    if tail is not None and tail >= 0:
+        lines = lines[-tail:] if tail else []
+    from firedrill.world.sim.clock import rfc3339_micro
+
+    out = [f"{rfc3339_micro(at)[:-1]}000Z {text}" if timestamps else text for at, text in lines]
+    return _limited(out, limit_bytes)
+
+
+def _container(obj: Obj, state: PodState | None, name: str) -> Container:
+    names = [
+        item["name"]
+        for key in ("containers", "initContainers", "ephemeralContainers")
+        for item in obj["spec"].get(key) or ()
+    ]
+    if name not in names:
+        raise errors.bad_request(f"container {name} is not valid for pod {obj['metadata']['name']}")
+    return (state.containers.get(name) if state is not None else None) or Container(name)
+
+
+def _run(found: Container, previous: bool) -> Run | None:
+    if not previous:
+        return found.run
+    if found.waiting and found.ended:
+        return found.run
+    return found.previous
+
+
+def _nothing(found: Container, container: str, pod: str, previous: bool) -> ApiError:
+    if previous:
+        return errors.bad_request(f'previous terminated container "{container}" in pod "{pod}" not found')
+    text = f'container "{container}" in pod "{pod}" is waiting to start: '
+    if found.waiting in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
+        word = (
+            "trying and failing to pull image"
+            if found.waiting == "ImagePullBackOff"
+            else "image can't be pulled"
+        )
+        return errors.bad_request(text + word)
+    return errors.bad_request(text + (found.waiting or "ContainerCreating"))
+
+
+def log_lines(world: World, run: Run) -> list[tuple[int, str]]:
+    """(time in ms, text) of a run's lines until now; at most the last 10 000."""
+    if run.started < 0:
+        return []
+    end = world.now if run.finished < 0 else run.finished
+    out = [(run.started + at, text) for at, text in run.plan.lines if run.started + at <= end]
+    plan = run.plan
+    if plan.loop and plan.loop_ms:
+        begin = run.started + (plan.lines[-1][0] if plan.lines else 0)
+        rounds = max((end - begin) // plan.loop_ms + 1, 0)
+        first = max(0, rounds - _KEPT // len(plan.loop))
+        for number in range(first, rounds):
+            out += [(begin + number * plan.loop_ms, text) for text in plan.loop]
+    return out[-_KEPT:]
+
+
+def _limited(lines: list[str], limit: int | None) -> list[str]:
+    if limit is None:
+        return lines
+    out, left = [], limit
+    for line in lines:
+        size = len(line.encode()) + 1
+        if size > left:
+            cut = line.encode()[: max(left, 0)].decode("utf-8", "ignore")
+            return [*out, cut] if cut else out
+        out.append(line)
+        left -= size
+    return out
+
+
+def usage(world: World, namespace: str, pod: str) -> dict[str, tuple[int, int]]:
+    """(thousandths of a core, bytes) that each running container of a pod uses."""
+    state = find_pod(world, namespace, pod)
+    if state is None:
+        return {}
+    out = {}
+    for found in state.containers.values():
+        if found.running and found.run is not None:
+            slot = world.now // 15_000
+            wobble = world.rng.uniform("usage", state.uid, found.name, slot)
+            cpu = int((found.run.plan.cpu + found.health.cpu) * (0.8 + 0.4 * wobble))
+            out[found.name] = (cpu, int(running.memory(found, world.now) * (0.98 + 0.04 * wobble)))
+    return out

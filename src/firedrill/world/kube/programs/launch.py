@@ -1,0 +1,191 @@
+"""How one run of a container will go, from its image, its pod and its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from firedrill.world.kube.programs import catalogue, logs, scripts
+from firedrill.world.kube.programs.model import MIB, Listen, Plan, Program
+from firedrill.world.kube.programs.reference import parse_reference
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
+
+_RUNC = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
+    "runc create failed: unable to start container process: "
+)
+_LEAST_MEMORY = 6 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a container finds when it starts.
+
+    Attributes:
+        key: names this run, for draws.
+        container: its part of the pod's spec.
+        env: the variables, resolved.
+        limit: memory limit in bytes; 0 for none.
+        user: uid it runs as; -1 where the image decides.
+        denied: mounted folders that this user cannot write to.
+        architecture: of the node.
+        resolves: for each variable that names a host, whether the host resolves.
+        ports_taken: ports of the pod's network that other containers listen on.
+    """
+
+    key: tuple[object, ...]
+    container: Mapping[str, Any]
+    env: Mapping[str, str]
+    limit: int = 0
+    user: int = -1
+    denied: frozenset[str] = frozenset()
+    architecture: str = "amd64"
+    resolves: Mapping[str, bool] = field(default_factory=dict)
+    ports_taken: frozenset[tuple[int, str]] = frozenset()
+
+
+def launch(world: World, setting: Setting) -> Plan:
+    """The plan of a run. The image has been pulled."""
+    image = parse_reference(str(setting.container.get("image") or ""))
+    program = catalogue.program_of(world, image) if image is not None else Program("app")
+    if 0 < setting.limit < _LEAST_MEMORY:
+        return Plan(fails=_RUNC + "container init was OOM-killed (memory limit too low?): unknown")
+    argv = _argv(program, setting)
+    if not argv:
+        return _run(world, program, setting)
+    known = world.cluster.part(catalogue.Catalogue).architectures.get(image.full if image else "")
+    if known is not None and setting.architecture not in known:
+        return Plan(fails=f"{_RUNC}exec {argv[0]}: exec format error: unknown", fail_code=255)
+    missing = missing_executable(program, argv[0])
+    if missing:
+        return Plan(fails=f"{_RUNC}{missing}: unknown")
+    if _is_own(program, argv):
+        return _run(world, program, setting)
+    result = scripts.simulate(argv, setting.env)
+    if result is None:
+        return _run(world, program, setting)
+    return _script(program, result, setting)
+
+
+def _argv(program: Program, setting: Setting) -> tuple[str, ...]:
+    command = tuple(map(str, setting.container.get("command") or ()))
+    args = tuple(map(str, setting.container.get("args") or ()))
+    expanded = tuple(scripts.expand(item, setting.env) for item in (*command, *args))
+    if command:
+        return expanded
+    if args and not program.runs and program.entrypoint:
+        return (*program.entrypoint, *expanded) if _keeps(program) else expanded
+    return (*program.entrypoint[:1], *expanded) if args and program.entrypoint else program.entrypoint
+
+
+def _keeps(program: Program) -> bool:
+    """Shell images name their shell as the command, not as the entrypoint: arguments replace it."""
+    return program.entrypoint[0].rpartition("/")[2] not in {"sh", "bash", "zsh", "python3"}
+
+
+def missing_executable(program: Program, path: str) -> str:
+    """What runc says when the image has no such executable; empty where it has."""
+    name = path.rpartition("/")[2]
+    own = {item.rpartition("/")[2] for item in (*program.entrypoint, *program.commands)}
+    if name in own or name in catalogue.tools_of(program.tools):
+        return ""
+    if not program.entrypoint and not program.tools and path in program.commands:
+        return ""
+    if "/" in path:
+        return f'exec: "{path}": stat {path}: no such file or directory'
+    return f'exec: "{path}": executable file not found in $PATH'
+
+
+def _is_own(program: Program, argv: Sequence[str]) -> bool:
+    """Whether the command line runs the image's own program rather than a tool or a script."""
+    name = argv[0].rpartition("/")[2]
+    if not program.runs or name in {"sh", "bash", "ash", "dash"}:
+        return False
+    own = {item.rpartition("/")[2] for item in (*program.entrypoint, *program.commands)}
+    return name in own
+
+
+def _run(world: World, program: Program, setting: Setting) -> Plan:
+    start = world.rng.integer(*program.start, "program.start", *setting.key)
+    plan = Plan(
+        ready_after=start,
+        memory=program.memory,
+        cpu=program.cpu,
+        term=program.term,
+        stop=world.rng.integer(*program.stop, "program.stop", *setting.key),
+        style=program.style,
+        process=" ".join(program.entrypoint) or f"/{program.name}",
+    )
+    if not program.runs:
+        return replace(plan, exit_after=min(start, 300), exit_code=0, lines=())
+    for names in program.needs_env:
+        if not any(setting.env.get(name) for name in names.split("|")):
+            return _crash(plan, logs.missing_variable(program.style, names.split("|")), min(start, 900))
+    for folder in program.writes:
+        if folder in setting.denied:
+            return _crash(plan, logs.permission_denied(program.style, folder), 120 + start // 8)
+    for name in program.needs_hosts:
+        if not setting.resolves.get(name, True):
+            return _crash(plan, logs.no_host(program.style, setting.env.get(name, "")), start)
+    listens = tuple(_listen(item, setting.env) for item in program.listens)
+    for port, protocol, _, _ in listens:
+        if (port, "udp" if protocol == "udp" else "tcp") in setting.ports_taken:
+            return _crash(plan, logs.address_in_use(program.style, port), start)
+        if (
+            port < 1024
+            and 0 < setting.user
+            and setting.user != program.user
+            and program.style in {"nginx", "apache"}
+        ):
+            return _crash(plan, logs.cannot_bind(program.style, port), min(start, 300))
+    if setting.limit and plan.memory > setting.limit:
+        share = setting.limit / plan.memory
+        return replace(plan, exit_after=max(int(start * share), 150), exit_code=137, exit_reason="OOMKilled")
+    lines = program.lines or logs.started(program.style, program.name, listens)
+    spread = tuple((start * (n + 1) // (len(lines) + 1), text) for n, text in enumerate(lines))
+    return replace(plan, listens=listens, lines=spread)
+
+
+def _listen(item: Listen, env: Mapping[str, str]) -> tuple[int, str, tuple[str, ...], bool]:
+    port = item.port
+    if item.env:
+        text = str(env.get(item.env) or "").rpartition(":")[2]
+        if text.isdecimal() and 0 < int(text) < 65_536:
+            port = int(text)
+    return port, item.protocol, item.paths, item.health
+
+
+def _crash(plan: Plan, lines: Sequence[str], after: int) -> Plan:
+    return replace(
+        plan,
+        exit_after=max(after, 30),
+        exit_code=1,
+        exit_reason="Error",
+        lines=tuple((max(after - 10, 0), line) for line in lines),
+    )
+
+
+def _script(program: Program, result: scripts.Result, setting: Setting) -> Plan:
+    code = result.code
+    plan = Plan(
+        listens=tuple((port, protocol, (), False) for port, protocol in result.listens),
+        ready_after=80,
+        exit_after=result.ms if result.ms >= 0 else -1,
+        exit_code=code,
+        exit_reason="Completed" if code == 0 else "Error",
+        memory=min(program.memory, 2 * MIB) + result.memory,
+        cpu=result.cpu,
+        lines=result.lines,
+        loop=result.loop,
+        loop_ms=result.loop_ms,
+        term=result.term,
+        stop=40,
+        style="plain",
+        process=result.process,
+    )
+    if setting.limit and plan.memory > setting.limit:
+        return replace(plan, exit_after=400, exit_code=137, exit_reason="OOMKilled")
+    return plan
