@@ -1,14 +1,15 @@
 """Judges the CEL rules of Kyverno test cases with the CEL engine and the policy code of the world.
 
 Only what these rules need of Kyverno is here: matching by kind, name and labels, preconditions, and the
-rules that Kyverno derives for what makes pods. Its own libraries (`resource.Get`, image data) are not there.
+rules that Kyverno derives for what makes pods. Its own functions (`resource.Get`,
+`image.GetMetadata`) answer from the context that a test brings.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def rows(folder: Path) -> Iterator[Outcome]:
         for expect in row["expect"]:
             policy = next(item for item in policies if item["metadata"]["name"] == expect["policy"])
             objects = [item for item in resources if _named(item, expect)]
-            got = {verdict(policy, item, expect) for item in objects} or {"no such resource"}
+            functions = context(_documents(test.parent / plan["context"]) if "context" in plan else [])
+            got = {verdict(policy, item, expect, functions) for item in objects} or {"no such resource"}
             yield Outcome(
                 row["engine"][0], row["id"], expect, got.pop() if len(got) == 1 else str(sorted(got))
             )
@@ -75,7 +77,37 @@ def _named(obj: Mapping[str, Any], expect: Mapping[str, Any]) -> bool:
     return not space or bool(here.get("namespace", "default") == space)
 
 
-def verdict(policy: Mapping[str, Any], obj: Mapping[str, Any], expect: Mapping[str, Any]) -> str:
+Functions = Mapping[str, Callable[..., Any]]
+
+
+def context(documents: list[dict[str, Any]]) -> Functions:
+    """Kyverno's own functions, over the objects and images of a test's context."""
+    objects = [item for doc in documents for item in doc["spec"].get("resources", ())]
+    images = {item["image"]: item for doc in documents for item in doc["spec"].get("images", ())}
+
+    def get(version: Any, plural: Any, namespace: Any, name: Any) -> Any:
+        for item in objects:
+            here = (
+                item["apiVersion"],
+                f"{item['kind'].lower()}s",
+                item["metadata"].get("namespace"),
+                item["metadata"]["name"],
+            )
+            if here == (version, plural, namespace, name):
+                return item
+        raise cel.CelError(f'{plural} "{name}" not found')
+
+    def image(name: Any) -> Any:
+        if name not in images:
+            raise cel.CelError(f"image {name} not found")
+        return images[name]
+
+    return {"resource.Get": get, "image.GetMetadata": image}
+
+
+def verdict(
+    policy: Mapping[str, Any], obj: Mapping[str, Any], expect: Mapping[str, Any], functions: Functions
+) -> str:
     """`pass`, `fail` or `skip`."""
     spec = policy["spec"]
     if policy["kind"] == "ValidatingPolicy":
@@ -84,7 +116,7 @@ def verdict(policy: Mapping[str, Any], obj: Mapping[str, Any], expect: Mapping[s
         }
         derived = "pods" in plurals and f"{obj['kind'].lower()}s" not in plurals
         subject = _as_pod(obj) if derived else obj
-        return _judge(spec, subject, obj, spec.get("matchConditions"))
+        return _judge(spec, subject, obj, spec.get("matchConditions"), functions)
     name = expect.get("rule", "")
     rule = next(
         item
@@ -100,7 +132,7 @@ def verdict(policy: Mapping[str, Any], obj: Mapping[str, Any], expect: Mapping[s
         return "skip"
     body = rule["validate"]["cel"]
     translated = {"validations": body.get("expressions") or (), "variables": body.get("variables") or ()}
-    return _judge(translated, subject, obj, rule.get("celPreconditions"))
+    return _judge(translated, subject, obj, rule.get("celPreconditions"), functions)
 
 
 def _kinds(match: Mapping[str, Any]) -> set[str]:
@@ -146,16 +178,20 @@ def _as_pod(obj: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _judge(
-    spec: Mapping[str, Any], subject: Mapping[str, Any], obj: Mapping[str, Any], conditions: Any
+    spec: Mapping[str, Any],
+    subject: Mapping[str, Any],
+    obj: Mapping[str, Any],
+    conditions: Any,
+    functions: Functions,
 ) -> str:
     base = variables(subject, obj)
     parts = [*(spec.get("variables") or ()), *(spec.get("validations") or ()), *(conditions or ())]
     try:
         for item in parts:
-            cel.compile(item["expression"])
+            cel.compile(item["expression"], extensions=frozenset(functions))
     except cel.CelSyntaxError:
         return "not compiled"
-    scope = Variables(base, spec.get("variables") or ())
+    scope = Variables(base, spec.get("variables") or (), functions)
     for item in conditions or ():
         try:
             if scope.evaluate(item["expression"]) is not True:
@@ -163,7 +199,7 @@ def _judge(
         except (cel.CelError, cel.CelSyntaxError):
             return "skip"
     bare = {key: item for key, item in spec.items() if key != "matchConditions"}
-    return "fail" if list(judge(bare, base, fails=True)) else "pass"
+    return "fail" if list(judge(bare, base, fails=True, functions=functions)) else "pass"
 
 
 def variables(subject: Mapping[str, Any], obj: Mapping[str, Any]) -> dict[str, Any]:

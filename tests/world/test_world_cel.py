@@ -230,3 +230,11 @@ def test_optional_chains_agree_with_looking_step_by_step(value: Any, path: Any) 
     text = "x" + "".join(f".?{step}" for step in path)
     program = cel.Program(f"{text}.hasValue() ? [{text}.value()] : []")
     assert program.evaluate({"x": value}) == ([here] if found else [])
+
+
+def test_another_room_may_bring_functions() -> None:
+    program = cel.Program("store.Get('a', 'b').x + 1", extensions=frozenset({"store.Get"}))
+    assert "store" not in program.names
+    assert program.evaluate({}, {"store.Get": lambda one, other: {"x": len(one + other)}}) == 3
+    with pytest.raises(cel.CelSyntaxError):
+        cel.compile("store.Put(1)", extensions=frozenset({"store.Get"}))

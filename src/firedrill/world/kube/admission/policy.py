@@ -5,7 +5,7 @@ Source: `k8s.io/apiserver/pkg/admission/plugin/policy/validating` for order, def
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,15 @@ _CODES = {"Unauthorized": 401, "Forbidden": 403, "Invalid": 422, "RequestEntityT
 class Variables:
     """What expressions see; the composed `variables` are evaluated when an expression names them."""
 
-    def __init__(self, base: Mapping[str, Any], definitions: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        base: Mapping[str, Any],
+        definitions: Sequence[Mapping[str, Any]],
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
         self.base = dict(base)
+        self.functions = functions or {}
+        self.extensions = frozenset(self.functions)
         self.definitions = {str(item["name"]): str(item["expression"]) for item in definitions}
         self.known: dict[str, Any] = {}
         self.failed: dict[str, str] = {}
@@ -37,7 +44,7 @@ class Variables:
         order = list(self.definitions)
         for name in order:  # each sees only those before it, so one pass settles which are optionals
             try:
-                if cel.compile(self.definitions[name], self.optional).optional:
+                if cel.compile(self.definitions[name], self.optional, self.extensions).optional:
                     self.optional |= {f"variables.{name}"}
             except cel.CelSyntaxError as problem:
                 self.failed[name] = f"compilation failed: {problem}"
@@ -49,13 +56,13 @@ class Variables:
             CelError: it has none.
             CelSyntaxError: it is no expression.
         """
-        program = cel.compile(text, self.optional)
+        program = cel.compile(text, self.optional, self.extensions)
         wanted = program.fields_of("variables") if "variables" in program.names else []
         for name in wanted:
             self._settle(name)
         known = {name: self.known[name] for name in wanted if name in self.known}
         try:
-            return program.evaluate({**self.base, "variables": known})
+            return program.evaluate({**self.base, "variables": known}, self.functions)
         except cel.CelError as problem:
             name = str(problem).removeprefix("no such key: ")
             if name in self.failed and name in wanted:
@@ -258,15 +265,22 @@ def _verdicts(a: Attributes, policy: Obj, binding: Obj) -> Iterator[Verdict]:
         yield from judge(spec, variables_of(a, found), fails=fails)
 
 
-def judge(spec: Mapping[str, Any], base: Mapping[str, Any], *, fails: bool) -> Iterator[Verdict]:
+def judge(
+    spec: Mapping[str, Any],
+    base: Mapping[str, Any],
+    *,
+    fails: bool,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> Iterator[Verdict]:
     """What of a policy does not hold.
 
     Args:
         spec: matchConditions, variables and validations.
         base: the variables of expressions.
         fails: what cannot be decided counts as refused.
+        functions: extensions of CEL, as in `{"resource.Get": …}`.
     """
-    variables = Variables(base, spec.get("variables") or ())
+    variables = Variables(base, spec.get("variables") or (), functions)
     for item in spec.get("matchConditions") or ():
         try:
             if variables.evaluate(item["expression"]) is not True:

@@ -60,8 +60,16 @@ class Desugared:
 class Desugarer:
     """Writes one tree as text for the engine."""
 
-    def __init__(self, source: str, known: frozenset[str], optional_variables: frozenset[str]) -> None:
+    def __init__(
+        self,
+        source: str,
+        known: frozenset[str],
+        optional_variables: frozenset[str],
+        extensions: frozenset[str] = frozenset(),
+    ) -> None:
         self.source = source
+        self.extensions = extensions
+        self.spaces = NAMESPACES | {name.partition(".")[0] for name in extensions}
         self.known = known
         self.optional_variables = optional_variables
         self.out = Desugared()
@@ -218,7 +226,7 @@ class Desugarer:
         if node.target is None:
             return self.function(node)
         space = node.target.name if isinstance(node.target, Ident) else ""
-        if space in NAMESPACES and not any(name == space for name, _ in self.bound):
+        if space in self.spaces and not any(name == space for name, _ in self.bound):
             return self.namespaced(node, space)
         if node.name in PAIR_LOOPS and len(node.args) >= 3 and node.name != "map":
             return self.pair_loop(node)
@@ -265,6 +273,8 @@ class Desugarer:
                 return self.let(self.emit(value), name, self.within(body, name, optional=optional))
         elif space == "format" and not args:
             return self.call("format_named", f'"{node.name}"')
+        elif f"{space}.{node.name}" in self.extensions:
+            return self.call(f"ext_{space}_{node.name}", *args)
         elif f"{space}_{node.name}" in self.known:
             return self.call(f"{space}_{node.name}", *args)
         raise CelSyntaxError(

@@ -28,7 +28,12 @@ class Program:
 
     __slots__ = ("_bounds", "_engine", "_functions", "_node", "_optional", "names", "text")
 
-    def __init__(self, text: str, optional_variables: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        text: str,
+        optional_variables: frozenset[str] = frozenset(),
+        extensions: frozenset[str] = frozenset(),
+    ) -> None:
         import logging
 
         import cel
@@ -38,7 +43,7 @@ class Program:
         self.text = text
         self._node = parse(text)
         self._bounds: dict[tuple[int, int], bool] = {}
-        done = Desugarer(text, _KNOWN, optional_variables).run(self._node)
+        done = Desugarer(text, _KNOWN, optional_variables, extensions).run(self._node)
         self.names: Mapping[str, int] = done.names
         self._functions = tuple(sorted(done.functions))
         self._optional = done.optional
@@ -63,11 +68,14 @@ class Program:
             waiting.extend(children(node))
         return sorted(out)
 
-    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+    def evaluate(
+        self, variables: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None
+    ) -> Any:
         """The value of the expression.
 
         Args:
             variables: JSON values, `Optional`s and one `Access` (the authoriser) by name.
+            functions: what the extensions do, as in `{"resource.Get": …}`; they raise CelError.
 
         Returns:
             A JSON value, bytes, datetime, timedelta, an `Optional`, or a tagged library value.
@@ -79,16 +87,19 @@ class Program:
 
         needed = {name: variables[name] for name in self.names if name in variables}
         self._limit(needed)
-        functions = {f"k_{name}": FUNCTIONS.get(name) or AUTHORIZER.get(name) for name in self._functions}
+        called = {f"k_{name}": FUNCTIONS.get(name) or AUTHORIZER.get(name) for name in self._functions}
+        called |= {
+            f"k_ext_{name.replace('.', '_')}": function for name, function in (functions or {}).items()
+        }
         for name, value in needed.items():
             if isinstance(value, Access):
-                needed[name], functions["k_check"] = _authorizer(value)
+                needed[name], called["k_check"] = _authorizer(value)
             else:
                 needed[name] = _plain(value)
-        functions.setdefault("k_check", _no_check)
+        called.setdefault("k_check", _no_check)
         try:
             context = cel.Context(
-                variables=needed, functions={key: fn for key, fn in functions.items() if fn is not None}
+                variables=needed, functions={key: fn for key, fn in called.items() if fn is not None}
             )
             value = self._engine.execute(context)
         except (
@@ -169,15 +180,18 @@ _NATIVE_NAMES = frozenset(
 
 
 @lru_cache(maxsize=2048)
-def compile(text: str, optional_variables: frozenset[str] = frozenset()) -> Program:  # noqa: A001 - as in `re`
+def compile(  # noqa: A001 - as in `re`
+    text: str, optional_variables: frozenset[str] = frozenset(), extensions: frozenset[str] = frozenset()
+) -> Program:
     """The expression, ready to be evaluated; the same object for the same text.
 
     Args:
         text: the expression.
         optional_variables: variables and members that hold optionals, as in `variables.name`. Elsewhere
             (elements of lists, say) optionals cannot be told from lists and are not supported.
+        extensions: functions that another room brings, as in `resource.Get`.
 
     Raises:
         CelSyntaxError: it is not one; says line and column.
     """
-    return Program(text, optional_variables)
+    return Program(text, optional_variables, extensions)
