@@ -23,7 +23,6 @@ from firedrill.world.kube.schema import (
     decode_body,
     default,
     definitions,
-    generate_job_selector,
     openapi_v3,
     openapi_v3_bytes,
     openapi_v3_index,
@@ -368,14 +367,3 @@ def test_a_version_that_the_package_lacks_is_a_mistake_of_the_user(tmp_path: Any
     zipfile.ZipFile(wheel, "w").close()
     with pytest.raises(InputError, match="no definitions of Kubernetes"):
         build.write(wheel, "1.99")
-
-
-def test_a_job_gets_a_selector_for_its_uid() -> None:
-    job = freeze(
-        {"metadata": {"name": "j", "uid": "u-1"}, "spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}
-    )
-    made = generate_job_selector(job)
-    assert made["spec"]["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": "u-1"}}
-    labels = made["spec"]["template"]["metadata"]["labels"]
-    assert (labels["a"], labels["job-name"], labels["controller-uid"]) == ("b", "j", "u-1")
-    assert generate_job_selector(made) is made

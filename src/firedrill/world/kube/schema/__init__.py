@@ -4,7 +4,6 @@ from firedrill.world.kube.schema.check.fields import FieldError
 from firedrill.world.kube.schema.decode import Decoded, DecodeError, decode, decode_body, parse_json
 from firedrill.world.kube.schema.defaults import default
 from firedrill.world.kube.schema.definitions import Definitions, Schema, definitions, schema_for
-from firedrill.world.kube.schema.jobs import generate_job_selector
 from firedrill.world.kube.schema.openapi import (
     openapi_v3,
     openapi_v3_bytes,
@@ -23,7 +22,6 @@ __all__ = [
     "decode_body",
     "default",
     "definitions",
-    "generate_job_selector",
     "openapi_v3",
     "openapi_v3_bytes",
     "openapi_v3_digest",
