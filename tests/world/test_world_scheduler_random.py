@@ -14,7 +14,7 @@ from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.controllers.base import resync_all, start_component, stop_component
 from firedrill.world.kube.objects import dig, with_path, without_path
 from firedrill.world.kube.rbac_defaults import default_objects
-from firedrill.world.kube.scheduler.controller import snapshot
+from firedrill.world.kube.scheduler.memory import snapshot
 from firedrill.world.kube.scheduler.nodeinfo import take_snapshot
 from firedrill.world.kube.scheduler.queue import SchedulerState
 
