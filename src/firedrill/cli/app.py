@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "agents": "list the agents that can be run",
     "investigate": "find the cause of one recorded incident, without a model",
     "sandbox": "show and prepare what agents' commands run in",
+    "world": "serve a Kubernetes cluster that lives in this process",
 }
 """Every verb has a module of its name in this package, with a ``typer.Typer`` called ``app``."""
 

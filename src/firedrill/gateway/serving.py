@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.1
 _GRACE_SECONDS = 2
 _BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75
+_HEADER_BYTES = 64 * 1024
 
 # what clients provoke (broken connections, half requests) must not fill the terminal
 _quiet = logging.Logger("firedrill.gateway", level=logging.CRITICAL + 1)
@@ -67,7 +69,7 @@ def listener(port: int = 0) -> socket.socket:
     return out
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def served(
     world: World, identities: Sequence[Identity], pace: Pace, *, on: socket.socket | None = None
 ) -> AsyncIterator[Served]:
@@ -104,30 +106,42 @@ async def served(
 
 def _server(app: Gateway, certificate: bytes, key: bytes) -> Any:
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
     class Quiet(uvicorn.Server):
         """A server that leaves signals to the program."""
 
-        def install_signal_handlers(self) -> None:
-            return
-
         def capture_signals(self) -> Any:
-            import contextlib
-
             return contextlib.nullcontext()
+
+    class Http(H11Protocol):
+        """Connections whose troubles are the clients' own."""
+
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            self.logger = self.access_logger = _quiet
+
+    class WebSocket(WSProtocol):
+        """The same for WebSockets."""
+
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            self.logger = _quiet
 
     config = uvicorn.Config(
         app,
-        http="h11",
-        ws="wsproto",
+        http=Http,
+        ws=WebSocket,
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=75,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
         ws_max_size=1024 * 1024,
     )
     config.load()

@@ -136,9 +136,7 @@ class Call:
             return static.serve(self._host, scope, self._path)
         kind = world.cluster.kinds.by_gvr(target.group, target.version, target.plural)
         if kind is None:
-            identity_path = self._path
-            if not user.groups:
-                identity.check_path(world, self._user, method, identity_path)
+            identity.check_resource(world, self._user, _verb(target, method), target)
             raise errors.no_such_path()
         if target.namespace and not kind.namespaced and target.plural != "namespaces":
             raise errors.no_such_path()

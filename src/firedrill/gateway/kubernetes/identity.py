@@ -12,6 +12,7 @@ from firedrill.world.kube.api.request import ANONYMOUS, User, service_account
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.host import Host
+    from firedrill.gateway.kubernetes.paths import Target
     from firedrill.world.world import World
 
 _EXTRA = b"impersonate-extra-"
@@ -92,6 +93,17 @@ def _need(
     allowed, _ = rbac.authorize(world.cluster.store, user, "impersonate", group, plural, sub, namespace, name)
     if not allowed:
         raise rbac.denial(user, "impersonate", group, plural, sub, namespace, name)
+
+
+def check_resource(world: World, user: User, verb: str, target: Target) -> None:
+    """Let a request for a resource that nobody knows pass, or refuse it: roles are asked first.
+
+    Raises:
+        ApiError: 403.
+    """
+    where = (target.group, target.plural, target.subresource, target.namespace, target.name)
+    if not rbac.authorize(world.cluster.store, user, verb, *where)[0]:
+        raise rbac.denial(user, verb, *where)
 
 
 def check_path(world: World, user: User, method: str, path: str) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import orjson
 
-from firedrill.world.kube.api import ApiError
+from firedrill.world.kube.api import ApiError, errors
 
 BODY_LIMIT = 3 * 1024 * 1024
 """What an API server takes at most, in bytes."""
 BODY_SECONDS = 60.0
 JSON = b"application/json"
+_NO_PATH = errors.no_such_path().message
+"""A client makes this of a bare 404, which is what a server sends."""
 Headers = tuple[tuple[bytes, bytes], ...]
 
 Scope = Any
@@ -47,6 +49,8 @@ def headers_named(scope: Scope, name: bytes) -> list[str]:
 
 def failure(refusal: ApiError) -> Answer:
     """The answer to a request that is refused."""
+    if refusal.code == 404 and refusal.message == _NO_PATH:
+        return Answer(404, b"404 page not found\n", b"text/plain; charset=utf-8")
     more: list[tuple[bytes, bytes]] = []
     if refusal.code == 401:
         more.append((b"www-authenticate", b'Basic realm="kubernetes-master"'))

@@ -1,0 +1,204 @@
+"""``firedrill world``: clusters that live in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from firedrill.cli._listening import listen
+from firedrill.core.errors import InputError
+
+if TYPE_CHECKING:
+    from firedrill.gateway.kubernetes import Identity, Pace
+    from firedrill.world.kube.cluster import Settings
+    from firedrill.world.kube.objects import Obj
+    from firedrill.world.world import World
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Serve a Kubernetes cluster that lives in this process.",
+)
+_RELEASES = {"1.30": "v1.30.6", "1.31": "v1.31.2", "1.32": "v1.32.1", "1.33": "v1.33.0"}
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+
+
+@app.callback()
+def main() -> None:
+    """Serve a Kubernetes cluster that lives in this process."""
+
+
+@app.command()
+def serve(
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--app", help="bare, the name of an application, or files and folders of manifests; repeatable."
+        ),
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, max=500, help="The control plane's node included.")] = 4,
+    speed: Annotated[
+        float, typer.Option(min=0, max=3600, help="Virtual seconds for each second; 0 stands still.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    version: Annotated[str, typer.Option(help=f"Of Kubernetes: {', '.join(_RELEASES)}.")] = "1.31",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = 0,
+    file: Annotated[
+        Path | None, typer.Option("--kubeconfig", help="Where to write it; by default a new temporary file.")
+    ] = None,
+    users: Annotated[
+        list[str] | None,
+        typer.Option("--user", help="NAME or NAME=GROUP,GROUP: a further identity, with its own kubeconfig."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+) -> int:
+    """Serve a cluster for kubectl on this machine, until interrupted."""
+    from firedrill.gateway.kubernetes import Pace
+    from firedrill.world.build import make_world
+
+    others = [_identity(text) for text in users or ()]
+    settings = _settings(version)
+    if file is not None:
+        _refuse_foreign(file)
+    manifests = _manifests(what or ["bare"])
+    world = make_world(
+        seed, nodes=nodes, settings=settings, manifests=manifests, start=int(time.time() * 1000)
+    )
+    with tempfile.TemporaryDirectory(prefix="firedrill-world-") as folder:
+        path = file or Path(folder) / "kubeconfig"
+        return asyncio.run(_serve(world, others, Pace(speed=speed), path, port, as_json))
+
+
+def _settings(version: str) -> Settings:
+    from firedrill.world.kube import schema
+    from firedrill.world.kube.cluster import Settings
+
+    if version not in _RELEASES:
+        raise InputError(
+            f"Kubernetes {version} is not simulated", field="--version", mend=f"choose {', '.join(_RELEASES)}"
+        )
+    schema.definitions(version)  # says how to get them where they are missing
+    grace = 40_000 if version in {"1.30", "1.31"} else 50_000
+    return Settings(version=version, git_version=_RELEASES[version], node_grace=grace)
+
+
+def _identity(text: str) -> Identity:
+    from firedrill.gateway.serving import identity
+    from firedrill.world.kube.api import User
+
+    name, _, groups = text.partition("=")
+    if not _USER.fullmatch(name):
+        raise InputError(f"{text!r} names no user", field="--user", mend="give NAME or NAME=GROUP,GROUP")
+    return identity(name, User(name, tuple(filter(None, groups.split(",")))))
+
+
+def _manifests(what: list[str]) -> list[Obj]:
+    from firedrill.world.app import application_names, load_application, read_manifests
+
+    out: list[Obj] = []
+    for item in what:
+        if item == "bare":
+            continue
+        path = Path(item)
+        if item in application_names() and not path.exists():
+            out += load_application(item)
+        elif path.exists():
+            out += read_manifests([path])
+        else:
+            raise InputError(
+                f"there is no file, folder or application {item!r}",
+                field="--app",
+                mend=f"give bare, {', '.join(application_names())}, or a path",
+            )
+    return out
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Keep a user's own kubeconfig from being overwritten."""
+    import yaml
+
+    if not path.parent.is_dir():
+        raise InputError("the folder does not exist", source=str(path.parent), mend="make it first")
+    if not path.exists():
+        return
+    try:
+        found: Any = yaml.safe_load(path.read_text("utf-8"))
+        clusters = [item["name"] for item in found["clusters"]]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        clusters = []
+    if clusters != ["firedrill"]:
+        raise InputError(
+            "the file exists and was not written by this command",
+            source=str(path),
+            field="--kubeconfig",
+            mend="choose another file",
+        )
+
+
+async def _serve(
+    world: World, others: list[Identity], pace: Pace, path: Path, port: int, as_json: bool
+) -> int:
+    from firedrill.gateway import serving
+    from firedrill.gateway.kubernetes import kubeconfig
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    admin = serving.identity("kubernetes-admin")
+    async with serving.served(world, [admin, *others], pace, on=listen(port)) as served:
+        files = {}
+        for item in (admin, *others):
+            own = path if item is admin else path.with_name(f"{path.name}.{item.name}")
+            kubeconfig.write(own, served.kubeconfig([item]))
+            files[item.name] = str(own)
+        told = {"server": served.server, "kubeconfig": str(path), "users": files, "pid": _pid()}
+        sys.stdout.write(json.dumps(told) + "\n" if as_json else _usage(world, pace, told))
+        sys.stdout.flush()
+        watching = asyncio.ensure_future(_report(served.host))
+        await stop.wait()
+        watching.cancel()
+    return 0
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+def _usage(world: World, pace: Pace, told: dict[str, Any]) -> str:
+    store = world.cluster.store
+    lines = [
+        f"A Kubernetes {world.cluster.settings.version} cluster with {store.count('nodes')} nodes and "
+        f"{store.count('pods')} pods is served at {told['server']}",
+        "Its clock " + (f"goes at {pace.speed:g} times the wall's." if pace.speed else "stands still."),
+        "",
+        f"  export KUBECONFIG={told['kubeconfig']}",
+        "  kubectl get pods -A",
+        "",
+    ]
+    for name, path in list(told["users"].items())[1:]:
+        lines.append(f"  {name}: KUBECONFIG={path}")
+    return "\n".join([*lines, "Stop it with Ctrl-C."]) + "\n"
+
+
+async def _report(host: Any) -> None:
+    """Tell of defects of the gateway, once each."""
+    told = 0
+    while True:
+        await asyncio.sleep(1)
+        found = list(host.defects)
+        for text in found[told:]:
+            sys.stderr.write(f"a defect, please report it: {text}\n")
+        told = len(found)
