@@ -1,4 +1,4 @@
-"""Building in a world what was recorded on a real cluster: the same application, the same fault, the same age.
+"""Building in a world what was recorded on a real cluster: same application, same fault, same age.
 
 What a recording tells of the faulty object (its image, probes, resources, ports) is read from it and becomes
 the arguments of the fault; the symptoms are not read: those must come by themselves.
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness_text import age_seconds, table
-
 from firedrill import faults
+from firedrill.core.errors import InputError
 from firedrill.world import World
 from firedrill.world.app import load_application
 from firedrill.world.build import apply_manifests, make_world
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj
+from likeness_text import age_seconds, table
 
 NAMESPACE = "boutique"
 NODES = ("master", "worker-01", "worker-02", "worker-03")
@@ -68,16 +68,16 @@ def build(case: Case, seed: int = 11) -> World:
     client.patch("nodes", "", NODES[0], {"spec": {"unschedulable": True}})
     world.run_for(60 * _MS)
     manifests = [_like_recorded(case, obj) for obj in load_application("online-boutique")]
-    recipe = _RECIPES.get(case.fault, _workload)
-    recipe(world, case, manifests, age)
+    _RECIPES[case.fault](world, case, manifests, age)
     return world
 
 
 # --- reading what the recording tells of the faulty object
 
 _PROBE = re.compile(
-    r"(grpc <pod>:(?P<grpc>\d+)|http-get (?P<scheme>https?)://:(?P<http>\d+)(?P<path>/\S*)|tcp-socket :(?P<tcp>\d+))"
-    r".*?delay=(?P<delay>\d+)s timeout=(?P<timeout>\d+)s period=(?P<period>\d+)s #success=\d+ #failure=(?P<failure>\d+)"
+    r"(grpc <pod>:(?P<grpc>\d+)|http-get https?://:(?P<http>\d+)(?P<path>/\S*)|tcp-socket :(?P<tcp>\d+))"
+    r".*?delay=(?P<delay>\d+)s timeout=(?P<timeout>\d+)s period=(?P<period>\d+)s"
+    r" #success=\d+ #failure=(?P<failure>\d+)"
 )
 
 
@@ -185,14 +185,367 @@ def _deploy(world: World, manifests: list[Obj]) -> None:
     apply_manifests(world, manifests, namespace=NAMESPACE)
 
 
-def _inject(world: World, fault: str, **args: Any) -> None:
-    faults.inject(world, faults.find(fault), args)
+def _inject(world: World, fault: str, **args: Any) -> faults.Injection:
+    return faults.inject(world, faults.find(fault), args)
 
 
-def _workload(world: World, case: Case, manifests: list[Obj], age: int) -> None:
-    """The application was deployed with the fault in its manifests."""
-    _deploy(world, manifests)
+def _field(text: str, name: str) -> str:
+    match = re.search(rf"^\s*{re.escape(name)}:\s+(\S.*?)\s*$", text, re.MULTILINE)
+    return match[1] if match and match[1] != "<none>" else ""
+
+
+def _target_text(case: Case) -> str:
+    pods = case.described("pods")
+    return next(iter(pods.values()), "") or case.described("deployments").get(case.target(), "")
+
+
+def _recorded(case: Case) -> dict[str, str]:
+    """The fields of the first container of the faulty workload."""
+    found = _containers(_target_text(case))
+    return next(iter(found.values()), {})
+
+
+def _plain(manifests: list[Obj], original: list[Obj], name: str, *fields: str) -> None:
+    """Give the workload its healthy fields back: the fault shall bring the others."""
+    for new, old in zip(manifests, original, strict=True):
+        if new["kind"] == "Deployment" and new["metadata"]["name"] == name:
+            for one, other in zip(_all(new), _all(old), strict=True):
+                for field in fields:
+                    one[field] = other[field]
+
+
+def _all(deployment: Obj) -> list[Obj]:
+    found: list[Obj] = deployment["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def _at_deployment(*fields: str) -> Callable[[Callable[[Case], dict[str, Any]]], Recipe]:
+    """The application is deployed with the fault in it: everything else is as recorded."""
+
+    def with_args(arguments: Callable[[Case], dict[str, Any]]) -> Recipe:
+        def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+            name = case.target()
+            _plain(manifests, load_application("online-boutique"), name, *fields)
+            _deploy(world, manifests)
+            _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(case))
+            world.run_for(age * _MS)
+
+        return recipe
+
+    return with_args
+
+
+def _image(case: Case) -> dict[str, Any]:
+    return {"image": _recorded(case)["Image"]}
+
+
+def _registry(case: Case) -> dict[str, Any]:
+    return {"registry": _recorded(case)["Image"].partition("/")[0]}
+
+
+def _private(case: Case) -> dict[str, Any]:
+    events = " ".join(case.texts.values())
+    named = re.search(r"image pull secrets \(([\w.-]+)\)", events)
+    return {"registry": _recorded(case)["Image"].rpartition("/")[0], "secret": named[1] if named else ""}
+
+
+def _limit(resource: str) -> Callable[[Case], dict[str, Any]]:
+    def arguments(case: Case) -> dict[str, Any]:
+        return {resource: re.findall(rf"{resource}:\s+(\S+)", _recorded(case)["Requests"])[0]}
+
+    return arguments
+
+
+def _probe_port(field: str) -> Callable[[Case], dict[str, Any]]:
+    def arguments(case: Case) -> dict[str, Any]:
+        probe = read_probe(_recorded(case)[field]) or {}
+        return {"port": next(item["port"] for item in probe.values() if isinstance(item, dict))}
+
+    return arguments
+
+
+def _probe_path(field: str) -> Callable[[Case], dict[str, Any]]:
+    def arguments(case: Case) -> dict[str, Any]:
+        probe = read_probe(_recorded(case)[field]) or {}
+        return {"path": probe["httpGet"]["path"]} if "httpGet" in probe else {}
+
+    return arguments
+
+
+def _timing(case: Case) -> dict[str, Any]:
+    probe = read_probe(_recorded(case)["Liveness"]) or {}
+    return {
+        "period": probe["periodSeconds"],
+        "failures": probe["failureThreshold"],
+        "delay": probe["initialDelaySeconds"],
+        "timeout": probe["timeoutSeconds"],
+    }
+
+
+def _account(case: Case) -> dict[str, Any]:
+    return {"account": _field(case.described("deployments")[case.target()], "Service Account")}
+
+
+def _selector(case: Case) -> dict[str, Any]:
+    return {"label": _field(_target_text(case), "Node-Selectors")}
+
+
+def _affinity(case: Case) -> dict[str, Any]:
+    del case
+    return {}
+
+
+def _shunned(case: Case) -> dict[str, Any]:
+    """One copy that fits nowhere shuns every application's pods; several shun each other."""
+    replicas = re.search(r"(\d+) desired", case.described("deployments")[case.target()])
+    return {} if replicas and int(replicas[1]) > 1 else {"label": "app"}
+
+
+def _variable(case: Case) -> dict[str, Any]:
+    recorded = dict(re.findall(r"^(\w+):[ \t]+(\S+)$", _recorded(case)["Environment"], re.MULTILINE))
+    for obj in load_application("online-boutique"):
+        if obj["kind"] == "Deployment" and obj["metadata"]["name"] == case.target():
+            for entry in _all(obj)[0].get("env", ()):
+                if recorded.get(entry["name"], entry["value"]) != entry["value"]:
+                    return {"variable": entry["name"], "value": recorded[entry["name"]]}
+    raise LookupError(f"{case.folder}: no variable differs")
+
+
+def _mount(case: Case) -> dict[str, Any]:
+    return {"path": _field(_target_text(case).partition("Volumes:")[2], "Path")}
+
+
+def _service(arguments: Callable[[str], dict[str, Any]]) -> Recipe:
+    def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+        _deploy(world, manifests)
+        for name, text in case.described("services").items():
+            if arguments(text):
+                _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(text))
+        world.run_for(age * _MS)
+
+    return recipe
+
+
+def _target_port(text: str) -> dict[str, Any]:
+    return {"port": _field(text, "TargetPort").partition("/")[0]}
+
+
+def _protocol(text: str) -> dict[str, Any]:
+    protocol = _field(text, "TargetPort").partition("/")[2]
+    return {"protocol": protocol} if protocol != "TCP" else {}
+
+
+def _labels(text: str) -> dict[str, Any]:
+    return {"label": _field(text, "Selector"), "replace": True}
+
+
+def _claim(arguments: Callable[[str, str], dict[str, Any]]) -> Recipe:
+    def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+        name, text = next(iter(case.described("persistentvolumeclaims").items()))
+        volume = next(iter(case.described("persistentvolumes").values()), "")
+        for obj in manifests:
+            label = _field(volume, "Labels")
+            if obj["kind"] == "PersistentVolume" and "=" in label:
+                obj["metadata"]["labels"] = dict([label.split("=", 1)])
+        _deploy(world, manifests)
+        _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(text, volume))
+        world.run_for(age * _MS)
+
+    return recipe
+
+
+def _storage_class(claim: str, volume: str) -> dict[str, Any]:
+    del volume
+    return {"storage_class": _field(claim, "StorageClass")}
+
+
+def _occupant(claim: str, volume: str) -> dict[str, Any]:
+    del claim
+    return {"occupant": _field(volume, "Claim").partition("/")[2]}
+
+
+def _quota(late: bool) -> Recipe:
+    """A quota that the last of the application no longer fits into."""
+
+    def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+        name, text = next(iter(case.described("resourcequota").items()))
+        resource, _, hard = re.findall(r"^(\S+)\s+(\S+)\s+(\S+)$", text, re.MULTILINE)[-1]
+        missing = {row["NAME"] for row in table(case.texts["get-deployments"]) if row["UP-TO-DATE"] == "0"}
+        last = [
+            obj for obj in manifests if obj["kind"] == "Deployment" and obj["metadata"]["name"] in missing
+        ]
+        first = [obj for obj in manifests if obj not in last]
+        if late:
+            _deploy(world, first)
+            world.run_for(2 * _MS)
+            del resource
+            _inject(world, case.fault, namespace=NAMESPACE, name=name, hard=hard)
+        else:
+            Client(world).create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+            _inject(world, case.fault, namespace=NAMESPACE, name=name, hard=hard)
+            _deploy_what_fits(world, first)
+        _deploy_what_fits(world, last)
+        world.run_for(age * _MS)
+
+    return recipe
+
+
+def _deploy_what_fits(world: World, manifests: list[Obj]) -> None:
+    """As `kubectl apply -f` does it: what is refused is reported and the rest applied."""
+    for obj in manifests:
+        try:
+            apply_manifests(world, [obj], namespace=NAMESPACE)
+        except InputError:
+            continue
+
+
+def _nodes(case: Case) -> list[str]:
+    return list(case.described("nodes"))
+
+
+def _cordon(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+    """The workers are cordoned after the rest of the application has been placed."""
+    name = case.target()
+    last = [obj for obj in manifests if obj["metadata"]["name"] == name and obj["kind"] == "Deployment"]
+    running = re.search(r"(\d+) available", case.described("deployments")[name])
+    _deploy(world, [obj for obj in manifests if obj not in last])
+    world.run_for(20 * _MS)
+    workers = ",".join(node for node in NODES[1:])
+    if running and int(running[1]):
+        wanted = last[0]["spec"]["replicas"]
+        last[0]["spec"]["replicas"] = int(running[1])
+        _deploy(world, last)
+        world.run_for(5 * _MS)
+        _inject(world, case.fault, namespace=NAMESPACE, name=name, nodes=workers)
+        Client(world).patch("deployments.apps", NAMESPACE, name, {"spec": {"replicas": wanted}})
+    else:
+        Client(world).create(_placed(last[0]))
+        _inject(world, case.fault, namespace=NAMESPACE, name=name, nodes=workers)
     world.run_for(age * _MS)
 
 
-_RECIPES: dict[str, Recipe] = {}
+def _placed(obj: Obj) -> Obj:
+    return {**obj, "metadata": {**obj["metadata"], "namespace": NAMESPACE}}
+
+
+def _taint(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+    name, client = case.target(), Client(world)
+    label = _field(_target_text(case), "Node-Selectors")
+    taints = {_field(text, "Taints"): node for node, text in case.described("nodes").items()}
+    if label:
+        key, _, value = label.partition("=")
+        for node in _nodes(case):
+            client.patch("nodes", "", node, {"metadata": {"labels": {key: value}}})
+        for obj in manifests:
+            if obj["kind"] == "Deployment" and obj["metadata"]["name"] == name:
+                obj["spec"]["template"]["spec"]["nodeSelector"] = {key: value}
+    last = [obj for obj in manifests if obj["metadata"]["name"] == name and obj["kind"] == "Deployment"]
+    _deploy(world, [obj for obj in manifests if obj not in last])
+    world.run_for(10 * _MS)
+    client.create(_placed(last[0]))
+    _inject(
+        world,
+        case.fault,
+        namespace=NAMESPACE,
+        name=name,
+        nodes=",".join(_nodes(case)),
+        taint=next(iter(taints)),
+    )
+    world.run_for(age * _MS)
+
+
+def _late_pods(case: Case) -> dict[str, int]:
+    """Workloads whose pod is much younger than the application, with the age of the pod."""
+    rows = table(case.texts["get-pods-wide"])
+    oldest = max(age_seconds(row["AGE"]) for row in rows)
+    ages = {row["NAME"].rsplit("-", 2)[0]: age_seconds(row["AGE"]) for row in rows}
+    return {name: age for name, age in ages.items() if oldest - age > 8}
+
+
+def _node_part(before: bool) -> Recipe:
+    """A part of a node stops, as it had done before in the hour; pods that are made anew meet the gap."""
+
+    def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+        node = next(iter(case.described("nodes")))
+        for _ in range(2):
+            earlier = _inject(world, case.fault, node=node)
+            world.run_for(70 * _MS)
+            faults.revert(world, earlier)
+            world.run_for(400 * _MS)
+        if before:
+            _inject(world, case.fault, node=node)
+            world.run_for(2 * _MS)
+            _deploy(world, manifests)
+            world.run_for(age * _MS)
+            return
+        _deploy(world, manifests)
+        world.run_for(12 * _MS)
+        _inject(world, case.fault, node=node)
+        left = age - 12
+        for name, young in sorted(_late_pods(case).items(), key=lambda item: -item[1]):
+            world.run_for(max(left - young, 0) * _MS)
+            left = min(left, young)
+            for pod in Client(world).list("pods", NAMESPACE, f"app={name}"):
+                Client(world).delete("pods", NAMESPACE, pod["metadata"]["name"], grace=0)
+        world.run_for(left * _MS)
+
+    return recipe
+
+
+def _disturbance(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+    """The application is healthy for a while before the network or the processor gets bad."""
+    _deploy(world, manifests)
+    world.run_for(max(age - 180, 30) * _MS)
+    if case.described("nodes"):
+        _inject(world, case.fault, node=next(iter(case.described("nodes"))))
+    else:
+        _inject(world, case.fault, namespace=NAMESPACE, name=case.target())
+    world.run_for(180 * _MS)
+
+
+_RECIPES: dict[str, Recipe] = {
+    "incorrect_image_reference": _at_deployment("image")(_image),
+    "image_registry_dns_failure": _at_deployment("image")(_registry),
+    "missing_image_pull_secret": _at_deployment("image")(_private),
+    "cpu_capacity_mismatch": _at_deployment("resources")(_limit("cpu")),
+    "memory_capacity_mismatch": _at_deployment("resources")(_limit("memory")),
+    "oom_killed": _at_deployment("resources")(_limit("memory")),
+    "liveness_probe_incorrect_port": _at_deployment()(_probe_port("Liveness")),
+    "readiness_probe_incorrect_port": _at_deployment()(_probe_port("Readiness")),
+    "liveness_probe_incorrect_protocol": _at_deployment("livenessProbe")(_probe_path("Liveness")),
+    "readiness_probe_incorrect_protocol": _at_deployment("readinessProbe")(_probe_path("Readiness")),
+    "liveness_probe_incorrect_timing": _at_deployment()(_timing),
+    "missing_service_account": _at_deployment()(_account),
+    "node_selector_mismatch": _at_deployment()(_selector),
+    "node_affinity_mismatch": _at_deployment()(_affinity),
+    "pod_anti_affinity_conflict": _at_deployment()(_shunned),
+    "service_env_var_address_mismatch": _at_deployment("env")(_variable),
+    "volume_mount_permission_denied": _at_deployment()(_mount),
+    "service_port_mapping_mismatch": _service(_target_port),
+    "service_protocol_mismatch": _service(_protocol),
+    "service_selector_mismatch": _service(_labels),
+    "pvc_access_mode_mismatch": _claim(lambda claim, volume: {}),
+    "pvc_capacity_mismatch": _claim(lambda claim, volume: {}),
+    "pvc_selector_mismatch": _claim(lambda claim, volume: {}),
+    "pvc_storage_class_mismatch": _claim(
+        lambda claim, volume: {"storage_class": _field(claim, "StorageClass")}
+    ),
+    "pv_binding_occupied": _claim(
+        lambda claim, volume: {"occupant": _field(volume, "Claim").partition("/")[2]}
+    ),
+    "namespace_cpu_quota_exceeded": _quota(late=True),
+    "namespace_memory_quota_exceeded": _quota(late=True),
+    "namespace_pod_quota_exceeded": _quota(late=False),
+    "namespace_service_quota_exceeded": _quota(late=False),
+    "namespace_storage_quota_exceeded": _quota(late=False),
+    "node_cordon_mismatch": _cordon,
+    "taint_toleration_mismatch": _taint,
+    "kubelet_unavailable": _node_part(before=False),
+    "kube_proxy_unavailable": _node_part(before=False),
+    "kube_scheduler_unavailable": _node_part(before=False),
+    "containerd_unavailable": _node_part(before=True),
+    "node_network_delay": _disturbance,
+    "node_network_packet_loss": _disturbance,
+    "pod_network_delay": _disturbance,
+    "pod_cpu_overload": _disturbance,
+}

@@ -17,9 +17,9 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     def change(container: Obj) -> None:
         probe = container.setdefault("livenessProbe", {"tcpSocket": {"port": port_of(container)}})
         probe.update(
-            initialDelaySeconds=0,
+            initialDelaySeconds=int(args["delay"]),
             periodSeconds=int(args["period"]),
-            timeoutSeconds=1,
+            timeoutSeconds=int(args["timeout"]),
             failureThreshold=int(args["failures"]),
         )
 
@@ -33,6 +33,8 @@ FAULT = register(
         parameters={
             **CONTAINER,
             "period": Parameter("seconds between two probes", 1),
+            "delay": Parameter("seconds before the first probe", 0),
+            "timeout": Parameter("seconds that an answer may take", 1),
             "failures": Parameter("failures until the container is killed", 1),
         },
         inject=_inject,

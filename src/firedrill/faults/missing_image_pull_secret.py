@@ -18,7 +18,8 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
         container = pick(spec["containers"], args["container"], "container")
         repository = str(container["image"]).rpartition("/")[2]
         container["image"] = f"{args['registry']}/{repository}"
-        spec["imagePullSecrets"] = [{"name": args["secret"]}]
+        if args["secret"]:
+            spec["imagePullSecrets"] = [{"name": args["secret"]}]
 
     return edit_pods(world, args, change)
 
@@ -30,7 +31,7 @@ FAULT = register(
         parameters={
             **CONTAINER,
             "registry": Parameter("host and organisation of the private registry", "ghcr.io/private"),
-            "secret": Parameter("name of the secret", "registry-credentials"),
+            "secret": Parameter("name of the secret; none where empty", "registry-credentials"),
         },
         inject=_inject,
         aliases=("missing_image_pull_secret",),

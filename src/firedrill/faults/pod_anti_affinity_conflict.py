@@ -19,7 +19,10 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     def change(obj: Obj) -> None:
         key, _, value = str(args["label"]).partition("=")
         labels = {key: value} if key else dict(obj["spec"]["template"]["metadata"]["labels"])
-        term = {"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}
+        shunned: Obj = {"matchLabels": labels}
+        if key and not value:
+            shunned = {"matchExpressions": [{"key": key, "operator": "Exists"}]}
+        term = {"labelSelector": shunned, "topologyKey": "kubernetes.io/hostname"}
         rule = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
         spec = obj["spec"]["template"]["spec"]
         spec["affinity"] = {**(spec.get("affinity") or {}), "podAntiAffinity": rule}
@@ -36,7 +39,7 @@ FAULT = register(
         title="a workload shuns nodes that run what runs everywhere",
         parameters={
             **WORKLOAD,
-            "label": Parameter("key=value of the pods that it shuns; its own where empty", ""),
+            "label": Parameter("key=value (or key) of the pods that it shuns; its own where empty", ""),
             "replicas": Parameter("copies that it wants afterwards; unchanged where 0", 0),
         },
         inject=_inject,

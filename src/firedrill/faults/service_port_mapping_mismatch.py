@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     def change(obj: Obj) -> None:
-        obj["spec"]["ports"][0]["targetPort"] = int(args["port"])
+        obj["spec"]["ports"][0]["targetPort"] = int(port) if (port := str(args["port"])).isdecimal() else port
 
     undo = edit(world, "services", args["namespace"], args["name"], change)
     return (f"{args['namespace']}/Service/{args['name']}",), (undo,)
@@ -25,7 +25,7 @@ FAULT = register(
     Fault(
         id="service-port-mapping-mismatch",
         title="a Service sends its traffic to a port on which nothing listens",
-        parameters={**SERVICE, "port": Parameter("the target port", 9)},
+        parameters={**SERVICE, "port": Parameter("number or name of the target port", 9)},
         inject=_inject,
         aliases=("service_port_mapping_mismatch",),
     )

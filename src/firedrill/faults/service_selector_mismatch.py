@@ -17,7 +17,10 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     key, _, value = str(args["label"]).partition("=")
 
     def change(obj: Obj) -> None:
-        obj["spec"]["selector"] = {**(obj["spec"].get("selector") or {}), key: value}
+        obj["spec"]["selector"] = {
+            **({} if args["replace"] else obj["spec"].get("selector") or {}),
+            key: value,
+        }
 
     undo = edit(world, "services", args["namespace"], args["name"], change)
     return (f"{args['namespace']}/Service/{args['name']}",), (undo,)
@@ -27,7 +30,11 @@ FAULT = register(
     Fault(
         id="service-selector-mismatch",
         title="a Service selects pods that are not there",
-        parameters={**SERVICE, "label": Parameter("key=value that is added to the selector", "version=v2")},
+        parameters={
+            **SERVICE,
+            "label": Parameter("key=value that the selector asks for", "version=v2"),
+            "replace": Parameter("whether that is all it asks for", False),
+        },
         inject=_inject,
         aliases=(
             "service_selector_mismatch",

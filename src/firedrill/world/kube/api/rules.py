@@ -250,7 +250,7 @@ def patched(world: World, request: Request, kind: Kind, old: Obj) -> Obj:
             )
         return patch.strategic_merge(base, request.body, _schema(asked))
     except patch.PatchError as problem:
-        raise ApiError(problem.code, problem.reason, problem.message) from None
+        raise ApiError(problem.code, problem.reason, problem.message, problem.details) from None
 
 
 def applied(world: World, request: Request, kind: Kind, old: Obj | None, body: Obj) -> Obj:
