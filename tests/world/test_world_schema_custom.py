@@ -143,3 +143,13 @@ def test_what_is_no_structural_schema_is_refused() -> None:
     assert f"{here}.type: Required value: must not be empty for specified object fields" in texts
     assert f"{here}.$ref: Forbidden: $ref is not supported" in texts
     assert any(text.startswith(f'{here}.properties[a].type: Unsupported value: "odd"') for text in texts)
+
+
+def test_a_hostile_pattern_takes_no_time() -> None:
+    crd = copy.deepcopy(CRD)
+    node = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    node["properties"]["name"] = {"type": "string", "pattern": "^(a+)+$"}
+    kind = default_kinds().with_custom([crd]).find("widgets")
+    assert kind is not None
+    (found,) = validate(kind, widget(name="a" * 5000 + "b"))
+    assert found.field == "spec.name"

@@ -11,7 +11,7 @@ import datetime
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from firedrill.world.kube.kinds import Kind
@@ -204,12 +204,21 @@ def _same(left: Any, right: Any) -> bool:
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
-@lru_cache(maxsize=512)
-def _pattern(text: str) -> re.Pattern[str] | None:
+@cache
+def _matcher() -> Any:
+    """A program that matches in linear time: the patterns of a definition may be hostile."""
+    import cel
+
+    return cel.compile("text.matches(pattern)")
+
+
+@lru_cache(maxsize=4096)
+def _matches(pattern: str, text: str) -> bool:
+    """Whether the pattern is found in the text; one that cannot be read matches everything."""
     try:
-        return re.compile(text)
-    except (re.error, RecursionError, OverflowError):
-        return None
+        return bool(_matcher().execute({"text": text, "pattern": pattern}))
+    except (RuntimeError, ValueError, TypeError):
+        return True
 
 
 def _check_text(errors: Errors, node: Mapping[str, Any], value: str, path: str) -> None:
@@ -220,8 +229,7 @@ def _check_text(errors: Errors, node: Mapping[str, Any], value: str, path: str) 
         errors.invalid(path, value, f"{path} in body should be at least {least} chars long")
     pattern = node.get("pattern")
     if isinstance(pattern, str) and pattern:
-        compiled = _pattern(pattern)
-        if compiled is not None and (len(value) > _SCAN or compiled.search(value) is None):
+        if len(value) > _SCAN or not _matches(pattern, value):
             errors.invalid(path, value, f"{path} in body should match '{pattern}'")
     format_ = node.get("format")
     if isinstance(format_, str) and format_ in _FORMATS and not _FORMATS[format_](value):
