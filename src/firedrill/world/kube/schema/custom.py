@@ -228,9 +228,8 @@ def _check_text(errors: Errors, node: Mapping[str, Any], value: str, path: str) 
     if isinstance(least, int) and len(value) < least:
         errors.invalid(path, value, f"{path} in body should be at least {least} chars long")
     pattern = node.get("pattern")
-    if isinstance(pattern, str) and pattern:
-        if len(value) > _SCAN or not _matches(pattern, value):
-            errors.invalid(path, value, f"{path} in body should match '{pattern}'")
+    if isinstance(pattern, str) and pattern and (len(value) > _SCAN or not _matches(pattern, value)):
+        errors.invalid(path, value, f"{path} in body should match '{pattern}'")
     format_ = node.get("format")
     if isinstance(format_, str) and format_ in _FORMATS and not _FORMATS[format_](value):
         errors.invalid(path, value, f'{path} in body must be of type {format_}: "{value}"')
