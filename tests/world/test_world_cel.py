@@ -238,3 +238,23 @@ def test_another_room_may_bring_functions() -> None:
     assert program.evaluate({}, {"store.Get": lambda one, other: {"x": len(one + other)}}) == 3
     with pytest.raises(cel.CelSyntaxError):
         cel.compile("store.Put(1)", extensions=frozenset({"store.Get"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[{'b': 1}, {'a': 1}].exists(x, x.a == 1)", True),
+        ("[{'b': 1}, {'a': 2}].all(x, x.a == 1)", False),
+        ("{'k': 1, 'l': 2}.exists(k, object.m[k] == 1 || k == 'l')", True),
+    ],
+)
+def test_an_element_that_settles_the_matter_wins_over_one_that_fails(text: Any, value: Any) -> None:
+    assert run(text) is value
+
+
+@pytest.mark.parametrize(
+    "text", ["[{'b': 1}, {'a': 2}].exists(x, x.a == 1)", "[{'b': 1}, {'a': 1}].all(x, x.a == 1)"]
+)
+def test_a_failing_element_fails_a_loop_that_nothing_settles(text: Any) -> None:
+    with pytest.raises(cel.CelError, match="no such key: a"):
+        run(text)

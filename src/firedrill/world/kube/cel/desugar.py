@@ -36,6 +36,7 @@ NATIVE = frozenset(
 )
 LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
 PAIR_LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "transformList", "transformMap"})
+_SPELLED_OUT = 12
 _OPTIONAL_CALLS = frozenset({"or", "optMap", "optFlatMap"})
 _OPTIONAL_RESULT = frozenset({"first", "last", "validate"})
 
@@ -66,8 +67,11 @@ class Desugarer:
         known: frozenset[str],
         optional_variables: frozenset[str],
         extensions: frozenset[str] = frozenset(),
+        *,
+        patient: bool = False,
     ) -> None:
         self.source = source
+        self.patient = patient
         self.extensions = extensions
         self.spaces = NAMESPACES | {name.partition(".")[0] for name in extensions}
         self.known = known
@@ -296,9 +300,35 @@ class Desugarer:
         """The macros of the core language."""
         assert node.target is not None
         name = self.name_of(node.args[0])
+        if self.patient and node.name in ("all", "exists") and len(node.args) == 2:
+            return self.spelled_out(node, node.target, name)
         bodies = ", ".join(self.within(item, name) for item in node.args[1:])
         macro = "exists_one" if node.name == "existsOne" else node.name
         return f"{self.emit(node.target)}.{macro}({name}, {bodies})"
+
+    def spelled_out(self, node: Call, target: Node, name: str) -> str:
+        """`all` and `exists` as a chain of `&&` or `||`.
+
+        The engine's own loops stop at the first element that fails; by the specification a later element
+        that settles the matter wins over it, as it does in a chain. Only the outermost loop, and the
+        first elements, are treated so.
+        """
+        self.patient = False
+        over, item = self.fresh(), self.fresh()
+        body = self.within(node.args[1], name)
+        items = f"{self.emit(target)}.map({item}, {item})"
+        self.patient = True
+        every = node.name == "all"
+        terms = [
+            f"(size({over}) <= {at} || {self.let(f'{over}[{at}]', name, body)})"
+            if every
+            else f"(size({over}) > {at} && {self.let(f'{over}[{at}]', name, body)})"
+            for at in range(_SPELLED_OUT)
+        ]
+        rest = f"{over}.{node.name}({name}, {body})"
+        size = f"size({over}) {'<=' if every else '>'} {_SPELLED_OUT}"
+        terms.append(f"({size} {'||' if every else '&&'} {rest})")
+        return self.let(items, over, f"({(' && ' if every else ' || ').join(terms)})")
 
     def pair_loop(self, node: Call) -> str:
         """The macros with two variables, over (index, element) or (key, value)."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from firedrill.world.kube.cel.cost import LIMIT, SIZE_LIMIT, bound, measure
-from firedrill.world.kube.cel.desugar import Desugarer
+from firedrill.world.kube.cel.desugar import Desugared, Desugarer
 from firedrill.world.kube.cel.library import AUTHORIZER, FUNCTIONS
 from firedrill.world.kube.cel.syntax import CelSyntaxError, Ident, Node, Select, children, parse
 from firedrill.world.kube.cel.values import Access, CelError, Optional, tagged, untagged
@@ -16,6 +16,9 @@ from firedrill.world.kube.cel.values import Access, CelError, Optional, tagged, 
 _KNOWN = frozenset({*FUNCTIONS, *AUTHORIZER, "check"})
 _CALLED = re.compile(r"Python function call failed: \w+: (.*)\. Check function arguments", re.DOTALL)
 _FUNCTION = re.compile(r"Function '\w+' error: (.*?)(?:\. (?:Check|The value) .*)?$", re.DOTALL)
+
+
+_FAILURES = (LookupError, ArithmeticError, TypeError, RuntimeError, ValueError)
 
 
 class Program:
@@ -26,7 +29,7 @@ class Program:
         names: the variables that it needs, with the place of their first use.
     """
 
-    __slots__ = ("_bounds", "_engine", "_functions", "_node", "_optional", "names", "text")
+    __slots__ = ("_bounds", "_engine", "_functions", "_node", "_optional", "_patient", "names", "text")
 
     def __init__(
         self,
@@ -43,6 +46,11 @@ class Program:
         self.text = text
         self._node = parse(text)
         self._bounds: dict[tuple[int, int], bool] = {}
+        self._patient: Any = None
+        if ".all(" in text or ".exists(" in text:
+            self._patient = Desugarer(text, _KNOWN, optional_variables, extensions, patient=True).run(
+                self._node
+            )
         done = Desugarer(text, _KNOWN, optional_variables, extensions).run(self._node)
         self.names: Mapping[str, int] = done.names
         self._functions = tuple(sorted(done.functions))
@@ -97,22 +105,34 @@ class Program:
             else:
                 needed[name] = _plain(value)
         called.setdefault("k_check", _no_check)
+        known = {key: function for key, function in called.items() if function is not None}
+        context = cel.Context(variables=needed, functions=known)
         try:
-            context = cel.Context(
-                variables=needed, functions={key: fn for key, fn in called.items() if fn is not None}
-            )
             value = self._engine.execute(context)
-        except (
-            KeyError,
-            IndexError,
-            ZeroDivisionError,
-            OverflowError,
-            TypeError,
-            RuntimeError,
-            ValueError,
-        ) as problem:
-            raise CelError(_message(problem)) from None
+        except _FAILURES as problem:
+            value = self._again(context, problem)
         return Optional(tuple(value)) if self._optional and isinstance(value, list) else value
+
+    def _again(self, context: Any, first: Exception) -> Any:
+        """The value where one element of a loop failed and another settles the matter.
+
+        Raises:
+            CelError: there is none.
+        """
+        import cel
+
+        if self._patient is None:
+            raise CelError(_message(first)) from None
+        if isinstance(self._patient, Desugared):
+            try:
+                self._patient = cel.compile(self._patient.text)
+            except ValueError:  # too deep for the engine once it is spelled out
+                self._patient = None
+                raise CelError(_message(first)) from None
+        try:
+            return self._patient.execute(context)
+        except _FAILURES:
+            raise CelError(_message(first)) from None
 
     def _limit(self, needed: Mapping[str, Any]) -> None:
         wide, long = measure([value for value in needed.values() if not isinstance(value, Access)])
