@@ -7,12 +7,14 @@ The API server imports `base`, and so this list: modules of the room take `event
 import firedrill.world.kube.controllers.apiserver
 import firedrill.world.kube.controllers.clusterroles
 import firedrill.world.kube.controllers.crds
+import firedrill.world.kube.controllers.cronjob
 import firedrill.world.kube.controllers.daemonset
 import firedrill.world.kube.controllers.deployment
 import firedrill.world.kube.controllers.disruption
 import firedrill.world.kube.controllers.endpoints
 import firedrill.world.kube.controllers.endpointslices
 import firedrill.world.kube.controllers.garbage
+import firedrill.world.kube.controllers.job
 import firedrill.world.kube.controllers.namespaces
 import firedrill.world.kube.controllers.podgc
 import firedrill.world.kube.controllers.quota
