@@ -471,3 +471,22 @@ def test_pod_addresses_go_round() -> None:
     assert next_pod_ip("10.244.1.0/29", ["10.244.1.2", "10.244.1.6"], "10.244.1.6") == "10.244.1.3"
     with pytest.raises(RangeFullError):
         next_pod_ip("10.244.1.0/30", ["10.244.1.2"])
+
+
+def test_endpoints_that_are_no_pods_lie_outside(store: Store, client: dict[str, Any]) -> None:
+    service(store, "kubernetes", "10.96.0.1", port=443)
+    endpoints = [{"addresses": ["172.18.0.2"], "conditions": {"ready": True}}]
+    labels = {"kubernetes.io/service-name": "kubernetes"}
+    ports = [{"name": "http", "port": 6443, "protocol": "TCP"}]
+    put(
+        store,
+        "endpointslices.discovery.k8s.io",
+        "EndpointSlice",
+        "kubernetes",
+        labels=labels,
+        endpoints=endpoints,
+        ports=ports,
+    )
+    found = go(store, client, "kubernetes", 443)
+    assert (found.result, found.address, found.port) == ("external", "172.18.0.2", 6443)
+    assert found.service == ("shop", "kubernetes")

@@ -168,10 +168,16 @@ class Network(NamedTuple):
             text = f"connect to {address}:{port}: connection refused"
             return Route("no_endpoints", address=address, port=port, service=key, detail=text)
         backend = self._choose(chosen, source, service, front, draw)
+        return self._to_backend(source, backend, front.protocol, key)
+
+    def _to_backend(self, source: Obj, backend: Backend, protocol: str, via: tuple[str, str]) -> Route:
         target = self._owner(backend.address, backend.pod)
-        if target is None:
-            return _dropped(backend.address, backend.port, key, "the endpoint is gone")
-        return self._to_pod(source, target, backend.address, backend.port, front.protocol, key)
+        if target is not None:
+            return self._to_pod(source, target, backend.address, backend.port, protocol, via)
+        if backend.pod[1] or _is_pod_address(self.store, backend.address):
+            return _dropped(backend.address, backend.port, via, "the endpoint is gone")
+        # An endpoint that somebody wrote by hand: the API server, or a machine outside of the cluster.
+        return self._outside(source, backend.address, backend.port, protocol)._replace(service=via)
 
     def _choose(
         self, chosen: tuple[Backend, ...], source: Obj, service: Obj | None, front: Frontend, draw: object
@@ -226,10 +232,7 @@ class Network(NamedTuple):
                 "no_endpoints", address=address, port=int(port["nodePort"]), service=key, detail=text
             )
         backend = self._choose(chosen, source, service, front, draw)
-        target = self._owner(backend.address, backend.pod)
-        if target is None:
-            return _dropped(backend.address, backend.port, key, "the endpoint is gone")
-        return self._to_pod(source, target, backend.address, backend.port, front.protocol, key)
+        return self._to_backend(source, backend, front.protocol, key)
 
     def _to_pod(
         self, source: Obj, target: Obj, address: str, port: int, protocol: str, via: tuple[str, str]
