@@ -61,10 +61,9 @@ def _reconcile(world: World, key: str) -> None:
     _clear_history(client, cron, jobs)
     if is_deleting(cron) or dig(cron, "spec", "suspend", default=False):
         return
+    zone = str(dig(cron, "spec", "timeZone", default=""))
     try:
-        schedule = parse(
-            str(dig(cron, "spec", "schedule", default="")), str(dig(cron, "spec", "timeZone", default=""))
-        )
+        schedule = parse(str(dig(cron, "spec", "schedule", default="")), zone)
     except ScheduleError as problem:
         if zone and str(problem).startswith("unknown time zone"):
             _tell(world, cron, "Warning", "UnknownTimeZone", f'invalid timeZone: "{zone}": {problem}')

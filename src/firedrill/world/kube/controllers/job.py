@@ -356,7 +356,7 @@ def _stated(
     world: World, conditions: list[Any], type_: str, status: str, reason: str, text: str
 ) -> list[Any]:
     new = {"type": type_, "status": status, "lastProbeTime": world.time, "reason": reason, "message": text}
-    return with_condition(old, new, world.time)
+    return with_condition(conditions, new, world.time)
 
 
 def _clean(world: World, key: str) -> None:
