@@ -4,9 +4,9 @@
 restarted and stopped as by a real kubelet. `nodes.stop` and `nodes.start` break and mend a node's parts.
 """
 
-from firedrill.world.kube.kubelet import lifecycle, nodes, probes, sync
+from firedrill.world.kube.kubelet import lifecycle, nodes, probes, sync, tainting
 from firedrill.world.kube.kubelet.execution import Executed
-from firedrill.world.kube.kubelet.nodes import add_node
+from firedrill.world.kube.kubelet.joining import add_node
 from firedrill.world.kube.kubelet.probes import wake, wake_all
 from firedrill.world.kube.kubelet.reading import read_log, usage
 
@@ -18,6 +18,7 @@ __all__ = [
     "probes",
     "read_log",
     "sync",
+    "tainting",
     "usage",
     "wake",
     "wake_all",

@@ -105,7 +105,7 @@ def _http(
     there = listening(world, state, port)
     if there is None:
         return Outcome(False, f"{get}dial tcp {host}:{port}: connect: connection refused")
-    protocol, paths, _, found = there
+    protocol, paths, _health, found = there
     if _slow(found, timeout):
         return Outcome(
             False, f"{get}context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
@@ -167,7 +167,8 @@ def _grpc(
     if there is None or there[0] != "grpc" or there[3].health.frozen:
         return Outcome(
             False,
-            f'timeout: failed to connect service "{host}:{port}" within {timeout}s: context deadline exceeded',
+            f'timeout: failed to connect service "{host}:{port}" within {timeout}s: '
+            "context deadline exceeded",
         )
     _protocol, _paths, health, found = there
     if _slow(found, timeout):
@@ -196,7 +197,8 @@ def _exec(
         identity = found.run.id if found.run is not None else ""
         return Outcome(
             False,
-            f'rpc error: code = Unknown desc = failed to exec in container: failed to start exec "{identity}": '
+            "rpc error: code = Unknown desc = failed to exec in container: "
+            f'failed to start exec "{identity}": '
             f"{done.stderr}",
             error=True,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.kubelet import credentials, environment, running, sync
+from firedrill.world.kube.kubelet import credentials, environment, heartbeat, running, sync
 from firedrill.world.kube.kubelet.state import (
     Container,
     NodeState,
@@ -113,11 +113,17 @@ def _prepare(
     missing = credentials.missing(world, pod)
     if missing:
         names = ", ".join(missing)
-        message = f"Unable to retrieve some image pull secrets ({names}); attempting to pull the image may not succeed."
+        message = (
+            f"Unable to retrieve some image pull secrets ({names}); "
+            "attempting to pull the image may not succeed."
+        )
         sync.tell(world, pod, "Warning", "FailedToRetrieveImagePullSecret", message)
     reference = parse_reference(image)
     if reference is None:
-        why = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": invalid reference format'
+        why = (
+            f'Failed to apply default image tag "{image}": '
+            f'couldn\'t parse image name "{image}": invalid reference format'
+        )
         sync.tell(world, pod, "Warning", "InspectFailed", why, name)
         sync.tell(world, pod, "Warning", "Failed", "Error: InvalidImageName", name)
         return _wait(world, state, found, "InvalidImageName", why)
@@ -206,12 +212,13 @@ def _pulled(world: World, uid: str, name: str, number: int) -> None:
         _pull_failed(world, pod, state, found, image, outcome.error)
         return
     took = _go_ms(outcome.ms)
-    message = f'Successfully pulled image "{image}" in {took} ({took} including waiting). Image size: {outcome.size} bytes.'
+    message = (
+        f'Successfully pulled image "{image}" in {took} ({took} including waiting). '
+        f"Image size: {outcome.size} bytes."
+    )
     sync.tell(world, pod, "Normal", "Pulled", message, name)
     keep_node(world, replace(node, images={**node.images, reference.full: outcome.size}))
-    from firedrill.world.kube.kubelet import nodes
-
-    nodes.images_changed(world, node.name)
+    heartbeat.images_changed(world, node.name)
     _image_there(world, state, replace(found, pull_back_off=0, pull_failed=-1), reference)
 
 

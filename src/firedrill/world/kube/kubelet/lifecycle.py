@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.world.kube import events
 from firedrill.world.kube.api.client import component_client
 from firedrill.world.kube.controllers import base
-from firedrill.world.kube.kubelet.nodes import say
+from firedrill.world.kube.kubelet.heartbeat import say
 from firedrill.world.kube.kubelet.state import node_of
 from firedrill.world.kube.objects import Obj, condition, dig, name_of, with_condition
 from firedrill.world.kube.store import Change

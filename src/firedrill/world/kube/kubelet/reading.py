@@ -119,7 +119,8 @@ def log_lines(world: World, run: Run) -> list[tuple[int, str]]:
 def _limited(lines: list[str], limit: int | None) -> list[str]:
     if limit is None:
         return lines
-    out, left = [], limit
+    out: list[str] = []
+    left = limit
     for line in lines:
         size = len(line.encode()) + 1
         if size > left:

@@ -10,7 +10,7 @@ from firedrill.world.kube.kubelet import probes, sync, volumes
 from firedrill.world.kube.kubelet.environment import ConfigError
 from firedrill.world.kube.kubelet.qos import limit_of
 from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, Run, keep, kubelets, node_of
-from firedrill.world.kube.objects import Obj, dig, name_of
+from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of, uid_of
 from firedrill.world.kube.programs import catalogue
 from firedrill.world.kube.programs.launch import Setting, launch
 from firedrill.world.kube.programs.model import Health, Plan
@@ -30,7 +30,8 @@ def user_of(pod: Obj, item: Mapping[str, Any], world: World) -> int:
     own, shared = item.get("securityContext") or {}, dig(pod, "spec", "securityContext", default={})
     user = own.get("runAsUser", shared.get("runAsUser"))
     if own.get("runAsNonRoot", shared.get("runAsNonRoot")):
-        where = f'(pod: "{name_of(pod)}_{pod["metadata"]["namespace"]}({pod["metadata"]["uid"]})", container: {item["name"]})'
+        whose = f"{name_of(pod)}_{namespace_of(pod)}({uid_of(pod)})"
+        where = f'(pod: "{whose}", container: {item["name"]})'
         reference = parse_reference(str(item.get("image") or ""))
         if user == 0:
             raise ConfigError(f"container's runAsUser breaks non-root policy {where}")
@@ -143,7 +144,8 @@ def _post_start(world: World, pod: Obj, state: PodState, item: Mapping[str, Any]
     done = run_in(world, pod, state, found, command)
     if done.code == 0:
         return
-    message = f"PostStartHook failed. command '{' '.join(map(str, command))}' exited with {done.code}: {done.stderr.strip()}"
+    line = " ".join(map(str, command))
+    message = f"PostStartHook failed. command '{line}' exited with {done.code}: {done.stderr.strip()}"
     sync.tell(world, pod, "Warning", "FailedPostStartHook", message, found.name)
     kill(world, pod, state, found, "FailedPostStartHook", None)
 

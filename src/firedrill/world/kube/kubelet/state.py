@@ -160,7 +160,8 @@ class NodeState:
         pressure: `memory`, `disk`, `pid`.
         boots: how often it was booted.
         unschedulable: as the kubelet saw it last.
-        control_plane: the static pods that run on it.
+        static_down: the static pods whose manifest has been taken away.
+        control_plane: it runs the static pods of the control plane.
     """
 
     name: str
@@ -175,6 +176,8 @@ class NodeState:
     pressure: frozenset[str] = frozenset()
     boots: int = 0
     unschedulable: bool = False
+    static_down: frozenset[str] = frozenset()
+    control_plane: bool = False
 
     def runs(self, *parts: str) -> bool:
         """Whether all these parts run."""
@@ -201,14 +204,16 @@ class Kubelets:
 
     def state(self) -> object:
         """All of it as plain data."""
-        nodes = [replace(node, down=frozenset(), pressure=frozenset()) for node in self.nodes.values()]
-        sets = [[name, sorted(node.down), sorted(node.pressure)] for name, node in sorted(self.nodes.items())]
         return [
-            [[node.name, node.number, node.next_ip, node.silent_since, node.boots, node.unschedulable,
-              sorted(node.images.items())] for node in sorted(nodes, key=lambda item: item.name)],
-            sets,
+            [_plain(self.nodes[name]) for name in sorted(self.nodes)],
             [self.pods[uid] for uid in sorted(self.pods)],
-        ]  # fmt: skip
+        ]
+
+
+def _plain(node: NodeState) -> list[object]:
+    sets = [sorted(node.down), sorted(node.pressure), sorted(node.static_down), sorted(node.images.items())]
+    numbers = [node.next_ip, node.silent_since, node.booted, node.boots, node.unschedulable]
+    return [node.name, node.ip, node.cidr, *sets, *numbers]
 
 
 def kubelets(world: World) -> Kubelets:

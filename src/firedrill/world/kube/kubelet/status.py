@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from firedrill.world.kube.kubelet.qos import qos_class
 from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, Run
 from firedrill.world.kube.objects import Obj, condition, dig, with_condition
 from firedrill.world.kube.programs.reference import parse_reference
-from firedrill.world.kube.kubelet.qos import qos_class
 from firedrill.world.sim.clock import rfc3339
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def is_sidecar(container: Mapping[str, Any]) -> bool:
 def build(world: World, pod: Obj, state: PodState, node: NodeState) -> Obj:
     """The status of a pod."""
     spec = pod["spec"]
-    inits = [c for c in spec.get("initContainers") or ()]
+    inits = list(spec.get("initContainers") or ())
     phase = _phase(spec, state)
     status: Obj = {"phase": phase, "conditions": _conditions(world, pod, state, phase)}
     old = pod.get("status") or {}

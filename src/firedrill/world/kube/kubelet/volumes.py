@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _CHECKED = {"Directory": "is not a directory", "File": "is not a file", "Socket": "is not a socket"}
+_SHOWN = {"configMap", "secret", "projected", "downwardAPI"}
+_WRITTEN = ("/var/run", "/run", "/var/cache/nginx", "/var/lib")
 _HOST_PATHS = (
     "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/mnt", "/opt", "/proc", "/root", "/run", "/sys",
-    "/tmp", "/usr", "/var",
+    "/usr", "/var",
 )  # fmt: skip
 
 
@@ -94,15 +96,14 @@ def denied(world: World, pod: Obj, container: Mapping[str, Any], user: int) -> f
     for mount in container.get("volumeMounts") or ():
         volume = volumes.get(mount.get("name")) or {}
         path = str(mount.get("mountPath") or "")
-        if mount.get("readOnly") or volume.keys() & {"configMap", "secret", "projected", "downwardAPI"}:
-            out.add(path)
-        elif "persistentVolumeClaim" in volume and dig(volume, "persistentVolumeClaim", "readOnly"):
-            out.add(path)
-        elif user > 0 and group is None and _owned_by_root(world, namespace_of(pod), volume):
+        fixed = mount.get("readOnly") or volume.keys() & _SHOWN
+        read_only = fixed or dig(volume, "persistentVolumeClaim", "readOnly")
+        foreign = user > 0 and group is None and _owned_by_root(world, namespace_of(pod), volume)
+        if read_only or foreign:
             out.add(path)
     if dig(container, "securityContext", "readOnlyRootFilesystem"):
         mounted = {str(mount.get("mountPath")) for mount in container.get("volumeMounts") or ()}
-        out |= {path for path in ("/var/run", "/run", "/var/cache/nginx", "/tmp") if path not in mounted}
+        out |= {path for path in _WRITTEN if path not in mounted}
     return frozenset(out)
 
 

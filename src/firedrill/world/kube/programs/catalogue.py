@@ -17,6 +17,7 @@ from firedrill.world.kube.programs.reference import Reference
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
+_LISTS = ("entrypoint", "tools", "start", "stop", "writes", "needs_env", "needs_hosts", "commands", "lines")
 _SUFFIXES = (".pkg.dev", ".gcr.io", ".azurecr.io", ".amazonaws.com")
 
 
@@ -40,17 +41,18 @@ class Catalogue:
 
     Attributes:
         repositories: learned ones, by host and path.
-        commands: executables that learned images are known to hold, by repository.
         unreachable: registries that do not answer now, and how: `dns`, `timeout` or `refused`.
         architectures: images that exist for these architectures only, by full name.
+        images: that applications here have run with before.
     """
 
-    __slots__ = ("architectures", "repositories", "unreachable")
+    __slots__ = ("architectures", "images", "repositories", "unreachable")
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
         self.unreachable: dict[str, str] = {}
         self.architectures: dict[str, tuple[str, ...]] = {}
+        self.images: tuple[str, ...] = ()
 
     def fork(self) -> Self:
         """An independent copy."""
@@ -58,18 +60,19 @@ class Catalogue:
         twin.repositories = self.repositories.copy()
         twin.unreachable = self.unreachable.copy()
         twin.architectures = self.architectures.copy()
+        twin.images = self.images
         return twin
 
     def state(self) -> object:
         """All of it as plain data."""
-        return [self.repositories, self.unreachable, self.architectures]
+        return [self.repositories, self.unreachable, self.architectures, self.images]
 
 
 @cache
 def _data() -> Mapping[str, Any]:
     text = files("firedrill.world.kube.programs").joinpath("data/programs.yaml").read_text("utf-8")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader)  # type: ignore[no-any-return]
+    return next(yaml.load_all(text, Loader=loader))
 
 
 @cache
@@ -83,11 +86,7 @@ def public() -> Mapping[str, Repository]:
 
 def program_from(item: Mapping[str, Any]) -> Program:
     """A program from its entry in a data file (see the head of `programs.yaml`)."""
-    plain = {
-        key: tuple(item[key])
-        for key in ("entrypoint", "tools", "start", "writes", "needs_env", "needs_hosts", "commands", "lines")
-        if key in item
-    }
+    plain: dict[str, Any] = {key: tuple(item[key]) for key in _LISTS if key in item}
     plain |= {key: item[key] for key in ("style", "cpu", "runs", "term", "user") if key in item}
     if "memory" in item:
         plain["memory"] = int(item["memory"] * MIB)
@@ -191,3 +190,8 @@ def is_root(world: World, reference: Reference) -> bool:
     found = public().get(reference.repository)
     learned = reference.repository in world.cluster.part(Catalogue).repositories
     return found is not None and not learned and found.program.user == 0
+
+
+def learned_images(world: World) -> tuple[str, ...]:
+    """The images of the applications that were learned, as their manifests name them."""
+    return world.cluster.part(Catalogue).images

@@ -136,7 +136,7 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
             return _crash(plan, logs.address_in_use(program.style, port), start)
         if (
             port < 1024
-            and 0 < setting.user
+            and setting.user > 0
             and setting.user != program.user
             and program.style in {"nginx", "apache"}
         ):

@@ -103,6 +103,8 @@ def _learn_container(world: World, container: Mapping[str, Any], told: Mapping[s
     if reference is None:
         return
     part = world.cluster.part(catalogue.Catalogue)
+    if str(container["image"]) not in part.images:
+        part.images = (*part.images, str(container["image"]))
     known = part.repositories.get(reference.repository)
     if reference.repository in catalogue.public() and known is None:
         public = catalogue.public()[reference.repository]

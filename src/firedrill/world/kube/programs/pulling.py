@@ -55,7 +55,8 @@ def _refusal(
     unpack = f'failed to pull and unpack image "{full}": '
     resolve = f'{unpack}failed to resolve reference "{full}": '
     api = "registry-1.docker.io" if host == "docker.io" else host
-    head = f'failed to do request: Head "https://{api}/v2/{reference.path}/manifests/{reference.tag or reference.digest}": '
+    wanted = reference.tag or reference.digest
+    head = f'failed to do request: Head "https://{api}/v2/{reference.path}/manifests/{wanted}": '
     state = world.cluster.part(catalogue.Catalogue).unreachable.get(host, "")
     if state == "dns" or (not state and not catalogue.knows_host(world, host)):
         return resolve + head + _no_host(api), 0

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from firedrill.world.kube.programs.model import MIB
 
@@ -253,7 +254,7 @@ class _Run:
         self.forever = True
 
     def _do_stress(self, _: str, args: list[str]) -> None:
-        values = dict(zip(args, args[1:], strict=False))
+        values = dict(pairwise(args))
         size = re.fullmatch(r"(\d{1,9})([KMG]?)B?", values.get("--vm-bytes", "256M"))
         workers = values.get("--vm", values.get("-m", "0"))
         count = min(int(workers), 64) if workers.isdecimal() and len(workers) < 4 else 0
