@@ -169,9 +169,28 @@ def check(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None)
     rbac.check_escalation(world.cluster.store, request.user, kind.resource, obj, old)
     if request.trusted:
         return
-    found = schema.validate(kind, obj, old)
+    found = schema.validate(kind, obj, old, cel=_custom_rule if kind.custom else None)
     if found:
         raise errors.invalid(kind.group, kind.kind, name_of(obj), found)
+
+
+def _custom_rule(rule: Mapping[str, Any], value: Any, old: Any) -> str | None:
+    """Judge a value by one entry of `x-kubernetes-validations`: None where it holds, else the message."""
+    from firedrill.world.kube import cel
+
+    text = str(rule.get("rule") or "")
+    variables = {"self": value} if old is None else {"self": value, "oldSelf": old}
+    try:
+        program = cel.compile(text)
+        if "oldSelf" in program.names and old is None:
+            return None  # a rule of changes has nothing to say of a new object
+        if program.evaluate(variables) is True:
+            return None
+        told = str(rule.get("messageExpression") or "")
+        words = cel.compile(told).evaluate(variables) if told else rule.get("message")
+    except (cel.CelError, cel.CelSyntaxError) as problem:
+        return f"rule evaluation error: {problem}"
+    return str(words or f"failed rule: {text}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +231,9 @@ def track(world: World, request: Request, kind: Kind, old: Obj | None, new: Obj)
     """The object with the managers of its fields brought up to date."""
     if request.patch_type == "apply" or kind.resource == "events":
         return new
-    keep: Any = getattr(patch, "track_update", None)
-    if keep is None:
-        return new
     api_version = f"{request.group}/{request.version}" if request.group else request.version
-    out: Obj = keep(
-        old, new, manager_of(request), world.time, api_version, request.subresource, _schema(kind)
-    )
-    return out
+    manager = manager_of(request)
+    return patch.track_update(old, new, manager, world.time, api_version, request.subresource, _schema(kind))
 
 
 def _schema(kind: Kind) -> Any:

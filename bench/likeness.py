@@ -1,0 +1,273 @@
+"""How like a world is to a real cluster: the same faults, the same commands, what was printed compared.
+
+For every fault recorded on the real one the same situation is built in a world and the same `kubectl`
+commands are run; names, times, addresses and numbers are taken out before the comparison.
+
+    python bench/likeness.py [FOLDER] [--fault NAME]… [--differences] [--kubectl PATH]
+
+FOLDER holds the recordings (`<fault>/<n>/<command>.txt`); by default those of FIREDRILL_SHARED.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from firedrill.gateway.kubernetes.host import Pace
+from firedrill.gateway.kubernetes.kubectl import find_kubectl
+from firedrill.gateway.serving import identity, served
+from likeness_situations import NAMESPACE, Case, build, cases
+from likeness_text import Seen, described_events, listed_events, owner, rows, states
+
+_LISTED = ("pods-wide", "deployments", "replicasets", "services", "endpoints", "nodes")
+_ALSO = ("persistentvolumeclaims", "persistentvolumes", "resourcequota")
+_PLURALS = {"nodes", "persistentvolumes"}
+
+
+@dataclass(slots=True)
+class Score:
+    """Agreement of one kind of output.
+
+    Attributes:
+        both, only_real, only_world: what was printed by both, by the real cluster or by the world alone.
+    """
+
+    both: Counter[str] = field(default_factory=Counter)
+    only_real: Counter[str] = field(default_factory=Counter)
+    only_world: Counter[str] = field(default_factory=Counter)
+
+    def add(self, real: Iterable[str], world: Iterable[str], *, precise: bool = True) -> None:
+        """Compare two sets; without `precise`, what only the world has does not count."""
+        ours, theirs = set(world), set(real)
+        self.both.update(theirs & ours)
+        self.only_real.update(theirs - ours)
+        if precise:
+            self.only_world.update(ours - theirs)
+
+    def merge(self, other: Score) -> None:
+        """Add another score."""
+        self.both += other.both
+        self.only_real += other.only_real
+        self.only_world += other.only_world
+
+    @property
+    def recall(self) -> float:
+        """Share of what the real cluster printed that the world printed too."""
+        total = self.both.total() + self.only_real.total()
+        return self.both.total() / total if total else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Share of what the world printed that the real cluster printed too."""
+        total = self.both.total() + self.only_world.total()
+        return self.both.total() / total if total else 1.0
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Agreement of one fault type."""
+
+    reasons: Score = field(default_factory=Score)
+    shapes: Score = field(default_factory=Score)
+    rows: Score = field(default_factory=Score)
+    states: Score = field(default_factory=Score)
+
+    def parts(self) -> tuple[Score, ...]:
+        """The four scores."""
+        return self.reasons, self.shapes, self.rows, self.states
+
+
+class Kubectl:
+    """The real program, asking a world."""
+
+    def __init__(self, path: Path, config: Path, home: Path) -> None:
+        self._path, self._config, self._home = path, config, home
+
+    async def __call__(self, *args: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            str(self._path),
+            *args,
+            env={"HOME": str(self._home), "KUBECONFIG": str(self._config), "PATH": os.environ["PATH"]},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        return out.decode("utf-8", "replace")
+
+
+async def compare(case: Case, program: Path) -> Comparison:
+    """Build the situation of a recording and compare what kubectl prints."""
+    import json
+
+    world = build(case)
+    out = Comparison()
+    admin = identity("kubernetes-admin")
+    with tempfile.TemporaryDirectory() as folder:
+        async with served(world, [admin], Pace(speed=0)) as here:
+            config = Path(folder, "config")
+            config.write_text(json.dumps(here.kubeconfig(namespace=NAMESPACE)))
+            kubectl = Kubectl(program, config, Path(folder))
+            await _compare_lists(case, kubectl, out)
+            await _compare_described(case, kubectl, out)
+            await _compare_events(case, kubectl, out)
+    return out
+
+
+async def _compare_lists(case: Case, kubectl: Kubectl, out: Comparison) -> None:
+    for name in (*_LISTED, *_ALSO):
+        real = case.texts.get(f"get-{name}")
+        if real is None:
+            continue
+        resource = name.removesuffix("-wide")
+        wide = ["-o", "wide"] if name.endswith("-wide") else []
+        text = await kubectl("get", resource, *wide)
+        theirs, ours = rows(resource, real), rows(resource, text)
+        if resource == "nodes":
+            theirs, ours = ({"": " / ".join(sorted(found.values()))} for found in (theirs, ours))
+        real_lines = [f"{resource} {key}: {value}" for key, value in theirs.items()]
+        out.rows.add(real_lines, [f"{resource} {key}: {value}" for key, value in ours.items()])
+
+
+async def _compare_described(case: Case, kubectl: Kubectl, out: Comparison) -> None:
+    """Objects that the recording describes, each kind and owner together."""
+    groups: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    for file, text in case.texts.items():
+        if file.startswith("describe-"):
+            _, kind, name = file.split("-", 2)
+            key = (kind, name if kind in {"nodes"} else owner(kind, name))
+            groups.setdefault(key, ([], []))[0].append(text)
+    for (kind, name), (real, ours) in groups.items():
+        for found in await _names(kubectl, kind, name):
+            ours.append(await kubectl("describe", kind, found))
+        theirs_seen = [item for text in real for item in described_events(kind, name, text)]
+        ours_seen = [item for text in ours for item in described_events(kind, name, text)]
+        _add(out, theirs_seen, ours_seen, precise=True)
+        label = f"{kind.removesuffix('s')} {name}: "
+        out.states.add(
+            [label + item for text in real for item in states(text)],
+            [label + item for text in ours for item in states(text)],
+        )
+
+
+async def _names(kubectl: Kubectl, kind: str, name: str) -> list[str]:
+    listed = await kubectl("get", kind, "-o", "name")
+    names = [line.partition("/")[2] for line in listed.splitlines()]
+    return [item for item in names if item == name or owner(kind, item) == name]
+
+
+async def _compare_events(case: Case, kubectl: Kubectl, out: Comparison) -> None:
+    """Listed events may have been cut: what only the world has does not count."""
+    for file, text in case.texts.items():
+        if file.startswith("get-events"):
+            namespace = _namespace_of_events(text)
+            ours = await kubectl("get", "events", "-n", namespace)
+            _add(out, list(listed_events(text)), list(listed_events(ours)), precise=False)
+
+
+def _namespace_of_events(text: str) -> str:
+    if "lease/" in text or "pod/kube-" in text or "pod/coredns" in text:
+        return "kube-system"
+    return "default" if " node/" in text else NAMESPACE
+
+
+def _add(out: Comparison, real: list[Seen], world: list[Seen], *, precise: bool) -> None:
+    out.reasons.add(
+        [f"{item.kind} {item.about} {item.type} {item.reason}" for item in real],
+        [f"{item.kind} {item.about} {item.type} {item.reason}" for item in world],
+        precise=precise,
+    )
+    out.shapes.add(
+        [f"{item.kind} {item.about} {item.reason}: {item.shape}" for item in real],
+        [f"{item.kind} {item.about} {item.reason}: {item.shape}" for item in world],
+        precise=precise,
+    )
+
+
+def _recordings(given: str | None) -> Path:
+    if given:
+        return Path(given)
+    shared = Path(os.environ.get("FIREDRILL_SHARED", "../shared"))
+    archive = shared / "data" / "kubectl-recordings.tar.xz"
+    if not archive.exists():
+        sys.exit(f"{archive} is not there: name the folder of the recordings, or set FIREDRILL_SHARED")
+    target = Path(tempfile.gettempdir(), "firedrill-recordings")
+    if not (target / "kubectl-recordings").exists():
+        with tarfile.open(archive) as packed:
+            packed.extractall(target, filter="data")
+    return target / "kubectl-recordings"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--fault", action="append", default=[])
+    parser.add_argument("--case", default="")
+    parser.add_argument("--differences", action="store_true")
+    parser.add_argument("--kubectl", default="")
+    args = parser.parse_args()
+    found = find_kubectl()
+    if not found and not args.kubectl:
+        sys.exit("no kubectl of 1.30 or newer was found: run make tools")
+    program = Path(args.kubectl) if args.kubectl else found[0].path
+    by_fault: dict[str, Comparison] = {}
+    for case in cases(_recordings(args.folder)):
+        if (args.fault and case.fault not in args.fault) or (args.case and case.number != args.case):
+            continue
+        print(f"\r{case.fault}/{case.number}".ljust(60), end="", file=sys.stderr, flush=True)
+        result = asyncio.run(compare(case, program))
+        total = by_fault.setdefault(case.fault, Comparison())
+        for score, more in zip(total.parts(), result.parts(), strict=True):
+            score.merge(more)
+    print(file=sys.stderr)
+    _report(by_fault, differences=args.differences)
+    return 0
+
+
+def _print(heads: list[str], lines: list[list[str]]) -> None:
+    print("\n### Likeness to a real cluster, in per cent\n")
+    widths = [max(len(line[index]) for line in [heads, *lines]) for index in range(len(heads))]
+    for line in [heads, ["-" * width for width in widths], *lines]:
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |")
+
+
+def _report(by_fault: dict[str, Comparison], *, differences: bool) -> None:
+    everything = Comparison()
+    lines = []
+    for fault, result in sorted(by_fault.items()):
+        lines.append(
+            [fault, *(_percent(value) for part in result.parts() for value in (part.recall, part.precision))]
+        )
+        for score, more in zip(everything.parts(), result.parts(), strict=True):
+            score.merge(more)
+    lines.append(
+        ["all", *(_percent(value) for part in everything.parts() for value in (part.recall, part.precision))]
+    )
+    heads = [
+        f"{name} {what}" for name in ("reasons", "messages", "rows", "states") for what in ("found", "right")
+    ]
+    _print(["fault", *heads], lines)
+    if differences:
+        for name, part in zip(("reasons", "messages", "rows", "states"), everything.parts(), strict=True):
+            for title, counter in (
+                ("only the real cluster", part.only_real),
+                ("only the world", part.only_world),
+            ):
+                print(f"\n{name}, {title}:")
+                for text, count in counter.most_common(80):
+                    print(f"  {count:3}  {text}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
