@@ -155,6 +155,15 @@ def expired(message: str) -> ApiError:
     return ApiError(410, "Expired", message)
 
 
+def version_too_large(asked: int, newest: int) -> ApiError:
+    """504 for a resourceVersion that has not been reached yet."""
+    details = {
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        "retryAfterSeconds": 1,
+    }
+    return ApiError(504, "Timeout", f"Too large resource version: {asked}, current: {newest}", details)
+
+
 def internal(message: str) -> ApiError:
     """500, as a failing webhook gives it."""
     return ApiError(

@@ -94,7 +94,42 @@ def get(world: World, request: Request, kind: Kind) -> Response:
     Raises:
         ApiError: it is not there.
     """
+    asked = _version(request.options.resource_version)
+    if asked > world.cluster.store.rv:
+        raise errors.version_too_large(asked, world.cluster.store.rv)
     return Response(200, read(world, kind, request.namespace, request.name))
+
+
+def _version(text: str) -> int:
+    """The number that a resourceVersion is; 0 for none.
+
+    Raises:
+        ApiError: it is none.
+    """
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal()):
+        raise errors.bad_request(
+            f'invalid resource version: resourceVersion: Invalid value: "{text}": '
+            f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
+    return int(text)
+
+
+def _exact_version(world: World, options: Options) -> int | None:
+    """The version that a list must show, where it must be that very one.
+
+    Raises:
+        ApiError: it is no version, has not been reached yet, or comes with a token.
+    """
+    asked = _version(options.resource_version)
+    if asked and options.continue_token:
+        raise errors.bad_request("specifying resource version is not allowed when using continue")
+    if asked > world.cluster.store.rv:
+        raise errors.version_too_large(asked, world.cluster.store.rv)
+    match = options.resource_version_match
+    exact = match == "Exact" or (match == "" and options.limit > 0)
+    return asked if asked and exact else None
 
 
 def list_objects(world: World, request: Request, kind: Kind) -> Response:
@@ -108,13 +143,17 @@ def list_objects(world: World, request: Request, kind: Kind) -> Response:
     chosen = parse_filter(kind, options)
     rv = str(store.rv)
     lister = strategy.computed(kind.resource)
+    exact = _exact_version(world, options)
     start = ""
     if lister is not None:
         found = lister(world, request.namespace)
     elif options.continue_token:
         at, start = _read_token(options.continue_token)
         rv = str(at)
-        found = _as_of(world, kind.resource, namespace, at)
+        found = _as_of(world, kind.resource, namespace, at, _PAGE_TOO_OLD)
+    elif exact is not None:
+        rv = str(exact)
+        found = _as_of(world, kind.resource, namespace, exact, _VERSION_TOO_OLD)
     else:
         found = _candidates(world, kind.resource, namespace, chosen)
     if request.name:
@@ -150,20 +189,24 @@ def _position(obj: Mapping[str, Any]) -> str:
     return f"{namespace_of(obj)}\x00{name_of(obj)}"
 
 
-def _as_of(world: World, resource: str, namespace: str | None, rv: int) -> list[Obj]:
+_VERSION_TOO_OLD = "The resourceVersion for the provided list is too old."
+_PAGE_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can "
+    "start a new list without the continue parameter, or use the continue token in this response "
+    "to retrieve the remainder of the results. Continuing with the provided token results in an "
+    "inconsistent list - objects that were created, modified, or deleted between the time the first "
+    "chunk was returned and now may show up in the list."
+)
+
+
+def _as_of(world: World, resource: str, namespace: str | None, rv: int, too_old: str) -> list[Obj]:
     """The objects as they were at that version: the changes since then, undone."""
     store = world.cluster.store
     found = {_position(obj): obj for obj in store.list(resource, namespace)}
     try:
         changes = list(store.since(rv))
     except TooOldError:
-        raise errors.expired(
-            "The provided continue parameter is too old to display a consistent list result. You can "
-            "start a new list without the continue parameter, or use the continue token in this response "
-            "to retrieve the remainder of the results. Continuing with the provided token results in an "
-            "inconsistent list - objects that were created, modified, or deleted between the time the first "
-            "chunk was returned and now may show up in the list."
-        ) from None
+        raise errors.expired(too_old) from None
     for change in reversed(changes):
         if change.resource != resource or namespace not in (None, namespace_of(change.obj)):
             continue
@@ -207,10 +250,8 @@ class Watch:
         self._name = request.name
         self._filter = parse_filter(kind, request.options)
         text = request.options.resource_version
-        if text and not text.isdecimal():
-            raise errors.bad_request(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}"')
-        self._started = text not in {"", "0"}
-        self.rv = int(text or 0) if self._started else 0
+        self.rv = _version(text)
+        self._started = self.rv > 0
         if self._started and self.rv < world.cluster.store.oldest:
             raise errors.expired(f"too old resource version: {self.rv} ({world.cluster.store.oldest})")
 
@@ -226,7 +267,7 @@ class Watch:
             self.rv = store.rv
             found = [obj for obj in store.list(resource, self._namespace or None) if self._takes(obj)]
             return [("ADDED", strategy.view(world, resource, obj)) for obj in found]
-        if self.rv == store.rv:
+        if self.rv >= store.rv:
             return []
         try:
             changes = store.since(self.rv)
@@ -244,8 +285,10 @@ class Watch:
         before = change.previous is not None and self._takes(change.previous)
         if now:
             return ("MODIFIED" if before else "ADDED"), change.obj
-        if before:
-            return "DELETED", change.obj
+        if before and change.previous is not None:
+            last = change.obj if change.type == "DELETED" else change.previous
+            version = {**last["metadata"], "resourceVersion": str(change.rv)}
+            return "DELETED", {**last, "metadata": version}
         return None
 
     def _takes(self, obj: Obj) -> bool:

@@ -84,6 +84,11 @@ def find_kind(world: World, request: Request) -> Kind:
         raise errors.no_such_path()
     if request.namespace and not kind.namespaced:
         raise errors.no_such_path()
+    if kind.namespaced and not request.namespace:
+        if request.name and request.verb not in {"list", "watch"}:
+            raise errors.no_such_path()
+        if request.verb in {"create", "deletecollection"}:
+            raise errors.method_not_allowed()
     return kind
 
 
@@ -93,7 +98,8 @@ def _dispatch(world: World, request: Request, kind: Kind) -> Response:
         return special(world, request, kind)
     if request.subresource not in {"", "status"}:
         raise errors.method_not_allowed()
-    if request.subresource == "" and request.verb not in kind.verbs:
+    allowed = kind.subresources[request.subresource].verbs if request.subresource else kind.verbs
+    if request.verb not in allowed:
         raise errors.method_not_allowed()
     return rules.convert_answer(
         world, kind, _VERBS[request.verb](world, request, rules.stored_kind(world, kind))

@@ -66,6 +66,11 @@ def returns_deleted(resource: str) -> bool:
     return resource in _facts()["returns_deleted"]
 
 
+def needs_version(kind: Kind) -> bool:
+    """Whether an update must say which version it starts from."""
+    return kind.custom or kind.resource in _facts()["needs_version"]
+
+
 def on_write(resource: str, prepare: Prepare) -> None:
     """Let `prepare` have a hand in every write of the resource."""
     hooks = _PREPARE.get(resource, ())

@@ -9,8 +9,9 @@ from firedrill.world.kube.api import errors, rules, strategy
 from firedrill.world.kube.api.reading import read
 from firedrill.world.kube.api.request import Request, Response
 from firedrill.world.kube.controllers.base import notify
-from firedrill.world.kube.objects import Obj, dig, is_deleting, meta, name_of, uid_of
+from firedrill.world.kube.objects import Obj, dig, is_deleting, meta, name_of, namespace_of, uid_of
 from firedrill.world.kube.store import Change
+from firedrill.world.sim.clock import epoch_ms
 
 if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
@@ -25,6 +26,8 @@ _OWN = (
     "selfLink",
 )
 """Metadata that only the server sets."""
+_LONGEST_PREFIX = 58
+_NAME_DRAWS = 8
 
 
 def create(world: World, request: Request, kind: Kind) -> Response:
@@ -34,12 +37,10 @@ def create(world: World, request: Request, kind: Kind) -> Response:
         ApiError: the object is malformed, not admitted, or there already.
     """
     body, warnings = rules.decode(world, request, kind, request.body)
-    obj = _named(world, request, kind, body)
-    name = name_of(obj)
-    if world.cluster.store.get(kind.resource, request.namespace, name) is not None:
-        if meta(request.body).get("name"):
-            raise errors.already_exists(kind.resource, name)
-        raise errors.already_exists(kind.resource, name)  # a generated name that is taken by chance
+    return _create(world, request, kind, _named(world, request, kind, body), warnings)
+
+
+def _create(world: World, request: Request, kind: Kind, obj: Obj, warnings: list[str]) -> Response:
     if "status" in kind.subresources and not strategy.keeps_status_at_creation(kind.resource):
         obj = {key: item for key, item in obj.items() if key != "status"}
     obj = rules.default(world, request, kind, obj)
@@ -47,11 +48,23 @@ def create(world: World, request: Request, kind: Kind) -> Response:
     obj = _with_identity(world, kind, obj)
     obj = strategy.prepare(world, kind.resource, obj, None)
     rules.check(world, request, kind, obj, None)
+    _refuse_taken(world, request, kind, obj)
     more += rules.admit(world, request, kind, obj, None)
     obj = rules.track(world, request, kind, None, obj)
     if not request.options.dry_run:
         obj = save(world, kind.resource, obj)
     return Response(201, obj, tuple(warnings + more))
+
+
+def _refuse_taken(world: World, request: Request, kind: Kind, obj: Obj) -> None:
+    found = world.cluster.store.get(kind.resource, request.namespace, name_of(obj))
+    if found is None:
+        return
+    refusal = errors.already_exists(kind.resource, name_of(obj))
+    if is_deleting(found):
+        text = f"object is being deleted: {refusal.message}"
+        raise errors.ApiError(refusal.code, refusal.reason, text, refusal.details)
+    raise refusal
 
 
 def _named(world: World, request: Request, kind: Kind, body: Obj) -> Obj:
@@ -66,9 +79,7 @@ def _named(world: World, request: Request, kind: Kind, body: Obj) -> Obj:
     else:
         given.pop("namespace", None)
     if not given.get("name") and given.get("generateName"):
-        number = world.cluster.store.rv
-        prefix = str(given["generateName"])[:58]
-        given["name"] = prefix + world.rng.suffix(5, "name", kind.resource, prefix, number)
+        given["name"] = _generated(world, kind, str(given.get("namespace") or ""), str(given["generateName"]))
     if not given.get("name"):
         raise errors.invalid(
             kind.group,
@@ -79,6 +90,18 @@ def _named(world: World, request: Request, kind: Kind, body: Obj) -> Obj:
     for key in (*_OWN, "resourceVersion"):
         given.pop(key, None)
     return {**body, "metadata": given}
+
+
+def _generated(world: World, kind: Kind, namespace: str, prefix: str) -> str:
+    """A name that is free, if one is found in eight draws."""
+    store = world.cluster.store
+    prefix = prefix[:_LONGEST_PREFIX]
+    name = ""
+    for attempt in range(_NAME_DRAWS):
+        name = prefix + world.rng.suffix(5, "name", kind.resource, namespace, prefix, store.rv, attempt)
+        if store.get(kind.resource, namespace, name) is None:
+            break
+    return name
 
 
 def _with_identity(world: World, kind: Kind, obj: Obj) -> Obj:
@@ -99,13 +122,25 @@ def update(world: World, request: Request, kind: Kind) -> Response:
         ApiError: it is not there, has changed since, is malformed or not admitted.
     """
     body, warnings = rules.decode(world, request, kind, request.body)
-    name = name_of(body)
+    old = stored(world, kind, request.namespace, request.name)
+    if not name_of(body):
+        raise errors.bad_request(
+            f"the name of the object ({request.name} based on URL) was undeterminable: name must be provided"
+        )
+    return replace(world, request, kind, old, body, warnings)
+
+
+def _refuse_renamed(request: Request, new: Obj) -> None:
+    name, namespace = name_of(new), namespace_of(new)
     if name and name != request.name:
         raise errors.bad_request(
             f"the name of the object ({name}) does not match the name on the URL ({request.name})"
         )
-    old = stored(world, kind, request.namespace, request.name)
-    return replace(world, request, kind, old, body, warnings)
+    if namespace and namespace != request.namespace:
+        raise errors.bad_request(
+            f"the namespace of the object ({namespace}) does not match the namespace on the request "
+            f"({request.namespace})"
+        )
 
 
 def stored(world: World, kind: Kind, namespace: str, name: str) -> Obj:
@@ -131,7 +166,14 @@ def replace(
         ApiError: a precondition fails, or the object is malformed or not admitted.
     """
     given = meta(new)
+    _refuse_renamed(request, new)
     version = given.get("resourceVersion")
+    if not version and request.verb == "update" and strategy.needs_version(kind):
+        problem = rules.invalid_value("metadata.resourceVersion", "0x0", "must be specified for an update")
+        text = problem.message.replace('"0x0"', "0x0")
+        raise errors.invalid(
+            kind.group, kind.kind, name_of(old), [rules.FieldProblem(problem.field, problem.reason, text)]
+        )
     if version and str(version) != old["metadata"]["resourceVersion"]:
         raise errors.modified(kind.resource, name_of(old))
     uid = given.get("uid")
@@ -183,6 +225,9 @@ def _carry_over(request: Request, kind: Kind, old: Obj, new: Obj) -> Obj:
     for key in (*_OWN, "namespace", "name"):
         if key in before:
             given[key] = before[key]
+    made = meta(new).get("creationTimestamp")
+    if made and not _same_moment(made, before.get("creationTimestamp")):
+        given["creationTimestamp"] = made  # validation says that it must stay
     given["resourceVersion"] = before["resourceVersion"]
     if not given.get("managedFields") and "managedFields" in before:
         given["managedFields"] = before["managedFields"]
@@ -196,10 +241,20 @@ def _carry_over(request: Request, kind: Kind, old: Obj, new: Obj) -> Obj:
     return out
 
 
+def _same_moment(one: object, other: object) -> bool:
+    if one == other:
+        return True
+    try:
+        return epoch_ms(str(one)) == epoch_ms(str(other))
+    except ValueError:
+        return False
+
+
 def _count_generation(kind: Kind, old: Obj, new: Obj) -> Obj:
     if not (strategy.has_generation(kind.resource) or kind.custom):
         return new
-    wanted = [{k: v for k, v in obj.items() if k not in {"metadata", "status"}} for obj in (old, new)]
+    apart = {"metadata", "status"} if "status" in kind.subresources else {"metadata"}
+    wanted = [{k: v for k, v in obj.items() if k not in apart} for obj in (old, new)]
     if wanted[0] == wanted[1]:
         return new
     count = int(meta(old).get("generation") or 0) + 1
@@ -242,20 +297,7 @@ def _apply(world: World, request: Request, kind: Kind, old: Obj | None) -> Respo
     if old is None:
         if request.subresource:
             raise errors.not_found(kind.resource, request.name)
+        _refuse_renamed(request, new)
         made = _named(world, request, kind, {**new, "metadata": {**meta(new), "name": request.name}})
-        return _create_applied(world, request, kind, made, warnings)
+        return _create(world, request, kind, made, warnings)
     return replace(world, request, kind, old, new, warnings)
-
-
-def _create_applied(world: World, request: Request, kind: Kind, obj: Obj, warnings: list[str]) -> Response:
-    if "status" in kind.subresources and not strategy.keeps_status_at_creation(kind.resource):
-        obj = {key: item for key, item in obj.items() if key != "status"}
-    obj = rules.default(world, request, kind, obj)
-    obj, more = rules.mutate(world, request, kind, obj, None)
-    obj = _with_identity(world, kind, obj)
-    obj = strategy.prepare(world, kind.resource, obj, None)
-    rules.check(world, request, kind, obj, None)
-    more += rules.admit(world, request, kind, obj, None)
-    if not request.options.dry_run:
-        obj = save(world, kind.resource, obj)
-    return Response(201, obj, tuple(warnings + more))
