@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from firedrill.core.errors import InputError
-from firedrill.world.kube import kubelet, programs
+from firedrill.world.kube import kubelet, programs, scheduler, volumes
 from firedrill.world.kube.api import ApiError, Client
 from firedrill.world.kube.cluster import Settings
 from firedrill.world.kube.controllers import base
@@ -21,6 +21,7 @@ from firedrill.world.kube.rbac_defaults import default_objects
 from firedrill.world.sim.clock import EPOCH_MS
 from firedrill.world.world import World
 
+_LOOPS = (scheduler, volumes)  # importing these rooms registers their controllers
 _DAY = 86_400_000
 _SETTLE = 300_000
 _ORDER = (

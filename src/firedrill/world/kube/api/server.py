@@ -8,6 +8,7 @@ from firedrill.world.kube import audit
 from firedrill.world.kube.api import (
     deleting,
     errors,
+    pods,
     reading,
     rules,
     services,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
     from firedrill.world.world import World
 
-__all__ = ["find_kind", "handle", "services", "subresources", "watch"]
+__all__ = ["find_kind", "handle", "pods", "services", "subresources", "watch"]
 
 _VERBS = {
     "get": reading.get,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube import node_selectors, quantity
-from firedrill.world.kube.kubelet.qos import request_of
 from firedrill.world.kube.kubelet.state import NodeState, kubelets
 from firedrill.world.kube.objects import Obj, dig, labels_of, uid_of
+from firedrill.world.kube.qos import request_of
 
 if TYPE_CHECKING:
     from firedrill.world.world import World

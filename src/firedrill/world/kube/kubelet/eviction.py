@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.kubelet import running, sync
-from firedrill.world.kube.kubelet.qos import qos_class, request_of
 from firedrill.world.kube.kubelet.state import PodState, keep, kubelets, node_of
 from firedrill.world.kube.objects import Obj, dig
+from firedrill.world.kube.qos import qos_class, request_of
 from firedrill.world.sim.handlers import handler
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube.kubelet import probes, sync, volumes
 from firedrill.world.kube.kubelet.environment import ConfigError
-from firedrill.world.kube.kubelet.qos import limit_of
 from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, Run, keep, kubelets, node_of
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of, uid_of
 from firedrill.world.kube.programs import catalogue
 from firedrill.world.kube.programs.launch import Setting, launch
 from firedrill.world.kube.programs.model import Health, Plan
 from firedrill.world.kube.programs.reference import parse_reference
+from firedrill.world.kube.qos import limit_of
 from firedrill.world.sim.handlers import handler
 
 if TYPE_CHECKING:

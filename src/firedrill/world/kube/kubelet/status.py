@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.kubelet.qos import qos_class
 from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, Run
 from firedrill.world.kube.objects import Obj, condition, dig, with_condition
 from firedrill.world.kube.programs.reference import parse_reference
+from firedrill.world.kube.qos import qos_class
 from firedrill.world.sim.clock import rfc3339
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import node_user
 from firedrill.world.kube.controllers import base
 from firedrill.world.kube.kubelet import admit, containers, status, stopping, volumes
-from firedrill.world.kube.kubelet.qos import pod_memory_limit
 from firedrill.world.kube.kubelet.state import (
     Container,
     NodeState,
@@ -25,6 +24,7 @@ from firedrill.world.kube.kubelet.state import (
 )
 from firedrill.world.kube.objects import Obj, dig, is_deleting, name_of, namespace_of, uid_of
 from firedrill.world.kube.programs.model import MIB
+from firedrill.world.kube.qos import pod_memory_limit
 from firedrill.world.kube.store import Change
 from firedrill.world.sim.handlers import handler
 
