@@ -98,7 +98,7 @@ class Stream:
                     await watcher.ready.wait()
                 chunk = watcher.take()
             except TimeoutError:
-                chunk = self._bookmark() if self._query.bookmarks else b""
+                chunk = self._bookmark() if self._query.bookmarks and loop.time() < end else b""
             if chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
