@@ -14,6 +14,7 @@ import firedrill.world.kube.controllers.disruption
 import firedrill.world.kube.controllers.endpoints
 import firedrill.world.kube.controllers.endpointslices
 import firedrill.world.kube.controllers.garbage
+import firedrill.world.kube.controllers.hpa
 import firedrill.world.kube.controllers.job
 import firedrill.world.kube.controllers.namespaces
 import firedrill.world.kube.controllers.podgc
