@@ -72,9 +72,9 @@ def make_world(
         InputError: an object is refused by the API.
     """
     world = World(seed, settings=settings, start=start - age_days * _DAY)
-    programs.learn(world, manifests)
-    client = Client(world, manager="kubeadm", trusted=True)
     system = _system_objects(world.cluster.settings)
+    programs.learn(world, [*system, *manifests])
+    client = Client(world, manager="kubeadm", trusted=True)
     first = [obj for obj in system if obj["kind"] == "Namespace"]
     for obj in [*first, *default_objects()]:
         client.create(obj)
