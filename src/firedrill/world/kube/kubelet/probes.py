@@ -33,11 +33,12 @@ def begin(world: World, state: PodState, item: Mapping[str, Any]) -> None:
     state = keep(world, state.having(replace(found, probes=probes)))
     for kind in probes:
         if kind == "startup" or not waiting:
-            _plan(world, state, item, kind)
+            _plan(world, state.uid, item, kind)
 
 
-def _plan(world: World, state: PodState, item: Mapping[str, Any], kind: str) -> None:
+def _plan(world: World, uid: str, item: Mapping[str, Any], kind: str) -> None:
     """Schedule the next probe, on the prober's own beat."""
+    state = kubelets(world).pods[uid]
     probe = item[KINDS[kind]]
     found = state.containers[item["name"]]
     memory = found.probes.get(kind)
@@ -69,7 +70,7 @@ def wake(world: World, namespace: str, name: str) -> None:
             continue
         for kind in found.probes:
             if (kind == "startup") != found.started or not item.get("startupProbe"):
-                _plan(world, part.pods[uid], item, kind)
+                _plan(world, uid, item, kind)
 
 
 def wake_all(world: World, node: str = "") -> None:
@@ -111,7 +112,7 @@ def _tick(world: World, uid: str, name: str, kind: str, attempt: int, due: int) 
             verb = "probe errored and resulted in unknown state"
         sync.tell(world, pod, "Warning", "Unhealthy", f"{title} {verb}: {outcome.message}", name)
     if outcome.error:
-        _plan(world, state, item, kind)
+        _plan(world, state.uid, item, kind)
         return
     _judge(world, pod, state, item, kind, outcome.good)
 
@@ -139,7 +140,7 @@ def _judge(world: World, pod: Obj, state: PodState, item: Mapping[str, Any], kin
         return
     steady = good and memory.good and row >= needed
     if not steady:
-        _plan(world, state, item, kind)
+        _plan(world, state.uid, item, kind)
 
 
 def _has_started(world: World, state: PodState, item: Mapping[str, Any]) -> None:
@@ -148,7 +149,7 @@ def _has_started(world: World, state: PodState, item: Mapping[str, Any]) -> None
     sync.request_sync(world, state, 1, 40, "startup")
     for kind in ("readiness", "liveness"):
         if kind in found.probes:
-            _plan(world, kubelets(world).pods[state.uid], item, kind)
+            _plan(world, state.uid, item, kind)
 
 
 def _restart(world: World, pod: Obj, state: PodState, item: Mapping[str, Any], kind: str) -> None:

@@ -98,7 +98,7 @@ def start(
         world.schedule(plan.exit_after, "kubelet.exit", state.uid, name, number)
     plan_memory(world, state, found, limit_of(item, "memory"))
     probes.begin(world, state, item)
-    _post_start(world, pod, state, item, found)
+    _post_start(world, pod, kubelets(world).pods[state.uid], item)
     sync.request_sync(world, state, 150, 900, "start")
 
 
@@ -135,12 +135,13 @@ def _taken(state: PodState, name: str) -> frozenset[tuple[int, str]]:
     )
 
 
-def _post_start(world: World, pod: Obj, state: PodState, item: Mapping[str, Any], found: Container) -> None:
+def _post_start(world: World, pod: Obj, state: PodState, item: Mapping[str, Any]) -> None:
     command = dig(item, "lifecycle", "postStart", "exec", "command")
     if not command:
         return
     from firedrill.world.kube.kubelet.execution import run_in
 
+    found = state.containers[item["name"]]
     done = run_in(world, pod, state, found, command)
     if done.code == 0:
         return
