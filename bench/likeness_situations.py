@@ -17,6 +17,7 @@ from firedrill.core.errors import InputError
 from firedrill.world import World
 from firedrill.world.app import load_application
 from firedrill.world.build import apply_manifests, make_world
+from firedrill.world.kube import programs
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj
 from likeness_text import age_seconds, table
@@ -64,6 +65,7 @@ def build(case: Case, seed: int = 11) -> World:
     """The situation of a recording, at the age at which it was recorded."""
     age = age_of_application(case)
     world = make_world(seed, nodes=NODES, settle=False)
+    programs.learn(world, load_application("online-boutique"))
     client = Client(world)
     client.patch("nodes", "", NODES[0], {"spec": {"unschedulable": True}})
     world.run_for(60 * _MS)
