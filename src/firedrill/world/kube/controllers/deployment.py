@@ -201,7 +201,10 @@ def _grow_new(rollout: Rollout, new: Obj) -> bool:
 
 
 def _available(sets: Iterable[Mapping[str, Any]]) -> int:
-    return sum(int(dig(rs, "status", "availableReplicas", default=0)) for rs in sets)
+    """The available pods that are also wanted: a set that has just been cut still reports the others."""
+    return sum(
+        min(int(dig(rs, "status", "availableReplicas", default=0)), wanted_replicas(rs)) for rs in sets
+    )
 
 
 def _shrink_old(rollout: Rollout) -> bool:

@@ -118,7 +118,8 @@ def propose(
 def _no_api(type_: str, namespace: str, spec: Mapping[str, Any]) -> MetricError:
     given = spec.get(type_[:1].lower() + type_[1:]) or {}
     name = dig(given, "metric", "name", default="")
-    custom = "unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered"
+    missing = "no custom metrics API (custom.metrics.k8s.io) registered"
+    custom = f"unable to fetch metrics from custom metrics API: {missing}"
     if type_ == "Pods":
         return MetricError(f"unable to get metric {name}: {custom}", "FailedGetPodsMetric")
     if type_ == "Object":
