@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from firedrill.core.errors import InputError
 from firedrill.world import World
 from firedrill.world.app import load_application
 from firedrill.world.build import apply_manifests, make_world
+from firedrill.world.kube import programs
 from firedrill.world.kube import programs
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj
@@ -64,14 +66,42 @@ def age_of_application(case: Case) -> int:
 def build(case: Case, seed: int = 11) -> World:
     """The situation of a recording, at the age at which it was recorded."""
     age = age_of_application(case)
-    world = make_world(seed, nodes=NODES, settle=False)
-    programs.learn(world, load_application("online-boutique"))
-    client = Client(world)
-    client.patch("nodes", "", NODES[0], {"spec": {"unschedulable": True}})
-    world.run_for(60 * _MS)
+    world = _cluster(seed).fork()
     manifests = [_like_recorded(case, obj) for obj in load_application("online-boutique")]
     _RECIPES[case.fault](world, case, manifests, age)
     return world
+
+
+@cache
+def _cluster(seed: int) -> World:
+    """The cluster before: its nodes have run the application in earlier experiments and have its images."""
+    world = make_world(seed, nodes=NODES, settle=False)
+    client = Client(world)
+    client.patch("nodes", "", NODES[0], {"spec": {"unschedulable": True}})
+    application = load_application("online-boutique")
+    programs.learn(world, application)
+    _pull_before(world, application)
+    return world
+
+
+def _pull_before(world: World, application: list[Obj]) -> None:
+    """One pod on each worker runs every image for a while, and is gone again."""
+    client = Client(world)
+    images = [item["image"] for obj in application if obj["kind"] == "Deployment" for item in _all(obj)]
+    containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images)]
+    for node in NODES[1:]:
+        client.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": f"earlier-{node}", "namespace": "default"},
+                "spec": {"nodeName": node, "containers": containers},
+            }
+        )
+    world.run_for(120 * _MS)
+    for node in NODES[1:]:
+        client.delete("pods", "default", f"earlier-{node}", grace=0)
+    world.run_for(2 * 3600 * _MS)
 
 
 # --- reading what the recording tells of the faulty object
@@ -117,8 +147,8 @@ def _containers(text: str) -> dict[str, dict[str, str]]:
         depth = len(line) - len(line.lstrip())
         if line.strip() and depth <= base:
             break
-        if re.fullmatch(r"\s+[\w-]+:", line) and depth in (base + 1, base + 2):
-            name = line.strip().rstrip(":")
+        if re.fullmatch(r"\s+[\w-]+:", line) and depth == (2 if base == 0 else base + 1):
+            name, field = line.strip().rstrip(":"), ""
             out[name] = {}
         elif name and (match := re.match(r"\s+([A-Z][\w ]*?):\s*(.*)", line)) and depth <= base + 4:
             field = match[1]
@@ -183,8 +213,22 @@ def _container_like(container: Obj, fields: Mapping[str, str]) -> None:
 Recipe = Callable[[World, Case, list[Obj], int], None]
 
 
-def _deploy(world: World, manifests: list[Obj]) -> None:
-    apply_manifests(world, manifests, namespace=NAMESPACE)
+def _deploy(world: World, case: Case, manifests: list[Obj]) -> None:
+    """Apply one object after the other, as `kubectl apply -f` does, with the time that each request takes.
+
+    Which of two requests a controller was faster than differs from run to run: where a recording tells of
+    pods that were refused until their service account came, the account comes after the Deployment.
+    """
+    recorded = " ".join(case.texts.values())
+    late = set(re.findall(r"error looking up service account [\w-]+/([\w-]+): ", recorded))
+    accounts = [obj for obj in manifests if obj["kind"] == "ServiceAccount" and obj["metadata"]["name"] in late]
+    order = [obj for obj in manifests if obj not in accounts]
+    for account in accounts:
+        named = [obj["metadata"]["name"] == account["metadata"]["name"] for obj in order]
+        order.insert(len(named) - named[::-1].index(True), account)
+    for obj in order:
+        apply_manifests(world, [obj], namespace=NAMESPACE)
+        world.run_for(60)
 
 
 def _inject(world: World, fault: str, **args: Any) -> faults.Injection:
@@ -228,7 +272,7 @@ def _at_deployment(*fields: str) -> Callable[[Callable[[Case], dict[str, Any]]],
         def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
             name = case.target()
             _plain(manifests, load_application("online-boutique"), name, *fields)
-            _deploy(world, manifests)
+            _deploy(world, case, manifests)
             _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(case))
             world.run_for(age * _MS)
 
@@ -319,7 +363,7 @@ def _mount(case: Case) -> dict[str, Any]:
 
 def _service(arguments: Callable[[str], dict[str, Any]]) -> Recipe:
     def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
-        _deploy(world, manifests)
+        _deploy(world, case, manifests)
         for name, text in case.described("services").items():
             if arguments(text):
                 _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(text))
@@ -349,7 +393,7 @@ def _claim(arguments: Callable[[str, str], dict[str, Any]]) -> Recipe:
             label = _field(volume, "Labels")
             if obj["kind"] == "PersistentVolume" and "=" in label:
                 obj["metadata"]["labels"] = dict([label.split("=", 1)])
-        _deploy(world, manifests)
+        _deploy(world, case, manifests)
         _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(text, volume))
         world.run_for(age * _MS)
 
@@ -378,7 +422,7 @@ def _quota(late: bool) -> Recipe:
         ]
         first = [obj for obj in manifests if obj not in last]
         if late:
-            _deploy(world, first)
+            _deploy(world, case, first)
             world.run_for(2 * _MS)
             del resource
             _inject(world, case.fault, namespace=NAMESPACE, name=name, hard=hard)
@@ -410,13 +454,13 @@ def _cordon(world: World, case: Case, manifests: list[Obj], age: int) -> None:
     name = case.target()
     last = [obj for obj in manifests if obj["metadata"]["name"] == name and obj["kind"] == "Deployment"]
     running = re.search(r"(\d+) available", case.described("deployments")[name])
-    _deploy(world, [obj for obj in manifests if obj not in last])
+    _deploy(world, case, [obj for obj in manifests if obj not in last])
     world.run_for(20 * _MS)
     workers = ",".join(node for node in NODES[1:])
     if running and int(running[1]):
         wanted = last[0]["spec"]["replicas"]
         last[0]["spec"]["replicas"] = int(running[1])
-        _deploy(world, last)
+        _deploy(world, case, last)
         world.run_for(5 * _MS)
         _inject(world, case.fault, namespace=NAMESPACE, name=name, nodes=workers)
         Client(world).patch("deployments.apps", NAMESPACE, name, {"spec": {"replicas": wanted}})
@@ -442,7 +486,7 @@ def _taint(world: World, case: Case, manifests: list[Obj], age: int) -> None:
             if obj["kind"] == "Deployment" and obj["metadata"]["name"] == name:
                 obj["spec"]["template"]["spec"]["nodeSelector"] = {key: value}
     last = [obj for obj in manifests if obj["metadata"]["name"] == name and obj["kind"] == "Deployment"]
-    _deploy(world, [obj for obj in manifests if obj not in last])
+    _deploy(world, case, [obj for obj in manifests if obj not in last])
     world.run_for(10 * _MS)
     client.create(_placed(last[0]))
     _inject(
@@ -477,10 +521,10 @@ def _node_part(before: bool) -> Recipe:
         if before:
             _inject(world, case.fault, node=node)
             world.run_for(2 * _MS)
-            _deploy(world, manifests)
+            _deploy(world, case, manifests)
             world.run_for(age * _MS)
             return
-        _deploy(world, manifests)
+        _deploy(world, case, manifests)
         world.run_for(12 * _MS)
         _inject(world, case.fault, node=node)
         left = age - 12
@@ -496,7 +540,7 @@ def _node_part(before: bool) -> Recipe:
 
 def _disturbance(world: World, case: Case, manifests: list[Obj], age: int) -> None:
     """The application is healthy for a while before the network or the processor gets bad."""
-    _deploy(world, manifests)
+    _deploy(world, case, manifests)
     world.run_for(max(age - 180, 30) * _MS)
     if case.described("nodes"):
         _inject(world, case.fault, node=next(iter(case.described("nodes"))))
