@@ -25,6 +25,7 @@ class Part(Protocol):
 
 
 P = TypeVar("P", bound=Part)
+_DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +152,12 @@ class Cluster:
     @property
     def kinds(self) -> Any:
         """The kinds that the API serves now, custom ones included (a `kinds.Kinds`)."""
+        known = self._kinds
+        if known is not None and not known[0] and not self.store.count(_DEFINITIONS):
+            return known[1]
         from firedrill.world.kube.kinds import default_kinds
 
-        custom: Sequence[Obj] = self.store.list("customresourcedefinitions.apiextensions.k8s.io")
+        custom: Sequence[Obj] = self.store.list(_DEFINITIONS)
         versions = tuple(str(item["metadata"]["resourceVersion"]) for item in custom)
         if self._kinds is None or self._kinds[0] != versions:
             base = default_kinds()

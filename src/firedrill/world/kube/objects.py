@@ -8,12 +8,15 @@ from typing import Any, NoReturn
 Obj = dict[str, Any]
 """One API object, or a part of one, as its JSON. Read-only once it has been stored."""
 
+_DICTS = (dict, Mapping)
+"""`dict` first: asking an abstract class takes ten times as long."""
+
 
 def dig(obj: Mapping[str, Any] | None, *path: str | int, default: Any = None) -> Any:
     """What lies at the path, or the default where a step is missing or of another type."""
     here: Any = obj
     for step in path:
-        if isinstance(here, Mapping):
+        if isinstance(here, _DICTS):
             here = here.get(step)
         elif isinstance(here, Sequence) and not isinstance(here, str) and isinstance(step, int):
             here = here[step] if -len(here) <= step < len(here) else None
@@ -44,7 +47,7 @@ def without_path(obj: Mapping[str, Any], path: Sequence[str]) -> Obj:
 def meta(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The metadata, empty where there is none."""
     found = obj.get("metadata")
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, _DICTS) else {}
 
 
 def name_of(obj: Mapping[str, Any]) -> str:
