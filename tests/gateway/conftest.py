@@ -176,7 +176,7 @@ class Running:
         return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def running() -> Callable[..., Running]:
     """`with running(world) as served`."""
 

@@ -71,9 +71,16 @@ def serve(
     if file is not None:
         _refuse_foreign(file)
     manifests = _manifests(what or ["bare"])
-    world = make_world(
-        seed, nodes=nodes, settings=settings, manifests=manifests, start=int(time.time() * 1000)
-    )
+    try:
+        world = make_world(
+            seed,
+            nodes=nodes,
+            settings=settings,
+            manifests=[obj for _, obj in manifests],
+            start=int(time.time() * 1000),
+        )
+    except InputError as refused:
+        raise _with_file(refused, manifests) from refused
     with tempfile.TemporaryDirectory(prefix="firedrill-world-") as folder:
         path = file or Path(folder) / "kubeconfig"
         return asyncio.run(_serve(world, others, Pace(speed=speed), path, port, as_json))
@@ -102,18 +109,29 @@ def _identity(text: str) -> Identity:
     return identity(name, User(name, tuple(filter(None, groups.split(",")))))
 
 
-def _manifests(what: list[str]) -> list[Obj]:
+def _with_file(refused: InputError, manifests: list[tuple[str, Obj]]) -> InputError:
+    """The refusal of an object with the file that it came from, where one can be told."""
+    from firedrill.world.kube.objects import name_of
+
+    for source, obj in manifests:
+        flat = obj.get("items") if isinstance(obj.get("items"), list) else [obj]
+        if any(refused.field == f"{item.get('kind')} {name_of(item)}" for item in flat or ()):
+            return InputError(refused.problem, source=source, field=refused.field, mend=refused.mend)
+    return refused
+
+
+def _manifests(what: list[str]) -> list[tuple[str, Obj]]:
     from firedrill.world.app import application_names, load_application, read_manifests
 
-    out: list[Obj] = []
+    out: list[tuple[str, Obj]] = []
     for item in what:
         if item == "bare":
             continue
         path = Path(item)
         if item in application_names() and not path.exists():
-            out += load_application(item)
+            out += [(item, obj) for obj in load_application(item)]
         elif path.exists():
-            out += read_manifests([path])
+            out += [(item, obj) for obj in read_manifests([path])]
         else:
             raise InputError(
                 f"there is no file, folder or application {item!r}",

@@ -22,6 +22,7 @@ _GRACE_SECONDS = 2
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 _HEADER_BYTES = 64 * 1024
+_HEADER_SECONDS = 30
 
 # what clients provoke (broken connections, half requests) must not fill the terminal
 _quiet = logging.Logger("firedrill.gateway", level=logging.CRITICAL + 1)
@@ -121,6 +122,20 @@ def _server(app: Gateway, certificate: bytes, key: bytes) -> Any:
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **more)
             self.logger = self.access_logger = _quiet
+            self._late: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._late = self.loop.call_later(_HEADER_SECONDS, self._close_if_silent)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._late is not None:
+                self._late.cancel()
+            super().connection_lost(exc)
+
+        def _close_if_silent(self) -> None:
+            if not self.cycle:  # its first request has not come
+                self.transport.abort()
 
     class WebSocket(WSProtocol):
         """The same for WebSockets."""

@@ -101,6 +101,10 @@ class Call:
             answer = await self._carry_out()
         except ApiError as refusal:
             answer = failure(refusal)
+        except OSError:
+            if not self._started:
+                raise
+            answer = None  # the client of a stream has gone away
         except Exception:  # the client gets an answer and the owner of the host the defect, whatever it is
             self._host.defects.append(
                 f"{self._scope.get('method', 'WS')} {self._path}\n{traceback.format_exc()}"
