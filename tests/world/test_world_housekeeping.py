@@ -196,3 +196,61 @@ def test_the_kubernetes_service_leads_to_the_control_plane(world: World) -> None
     client.delete("endpoints", "default", "kubernetes")
     world.run_for(1000)
     assert client.find("endpoints", "default", "kubernetes") is not None
+
+
+APIS = "apiservices.apiregistration.k8s.io"
+
+
+def available(world: World, name: str) -> tuple[str, str, str]:
+    told = condition(Client(world).get(APIS, "", name), "Available")
+    assert told is not None
+    return told["status"], told["reason"], told["message"]
+
+
+def test_every_group_has_an_api_service_and_custom_ones_come_and_go(world: World) -> None:
+    client = Client(world)
+    resync_all(world)
+    world.run_for(1000)
+    local = ("True", "Local", "Local APIServices are always available")
+    assert available(world, "v1.apps") == available(world, "v1.") == local
+    assert client.get(APIS, "", "v2.autoscaling")["spec"]["versionPriority"] == 30
+    definition(world)
+    world.run_for(1000)
+    assert client.get(APIS, "", "v1.example.com")["spec"]["groupPriorityMinimum"] == 1000
+    client.delete(CRDS, "", "things.example.com")
+    world.run_for(10_000)
+    assert client.find(APIS, "", "v1.example.com") is None
+
+
+def test_an_api_that_a_service_serves_is_there_as_long_as_that_has_endpoints(world: World) -> None:
+    client = Client(world, trusted=True)
+    name = "v1beta1.metrics.k8s.io"
+    reference = {"name": "meter", "namespace": "shop", "port": 443}
+    spec = {
+        "group": "metrics.k8s.io",
+        "version": "v1beta1",
+        "groupPriorityMinimum": 100,
+        "versionPriority": 100,
+        "service": reference,
+    }
+    kind = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": name}}
+    client.create({**kind, "spec": spec})
+    world.run_for(1000)
+    assert available(world, name)[1:] == ("ServiceNotFound", 'service/meter in "shop" is not present')
+    ports = [{"name": "https", "port": 443, "targetPort": 443, "protocol": "TCP"}]
+    service = {"selector": {"app": "meter"}, "ports": ports}
+    place = {"name": "meter", "namespace": "shop"}
+    client.create({"apiVersion": "v1", "kind": "Service", "metadata": place, "spec": service})
+    world.run_for(1000)
+    assert available(world, name) == (
+        "False",
+        "MissingEndpoints",
+        'endpoints for service/meter in "shop" have no addresses with port name "https"',
+    )
+    made = pod(world, "meter", "n1")
+    client.update({**made, "metadata": {**made["metadata"], "labels": {"app": "meter"}}})
+    ready = {"type": "Ready", "status": "True"}
+    latest = client.get("pods", "shop", "meter")
+    client.update_status(latest, {"phase": "Running", "podIP": "10.244.0.9", "conditions": [ready]})
+    world.run_for(1000)
+    assert available(world, name) == ("True", "Passed", "all checks passed")

@@ -5,6 +5,7 @@ The API server imports `base`, and so this list: modules of the room take `event
 """
 
 import firedrill.world.kube.controllers.apiserver
+import firedrill.world.kube.controllers.apiservices
 import firedrill.world.kube.controllers.clusterroles
 import firedrill.world.kube.controllers.crds
 import firedrill.world.kube.controllers.cronjob
