@@ -17,7 +17,7 @@ __all__ = ["Fault", "Injection", "Parameter", "Undo", "find", "inject", "library
 def library() -> Mapping[str, Fault]:
     """Every mechanism by its id, sorted."""
     for module in iter_modules(__path__):
-        if not module.name.startswith("_") and module.name != "base":
+        if not module.name.startswith("_") and module.name not in {"base", "catalogue"}:
             import_module(f"{__name__}.{module.name}")
     return dict(sorted(registered().items()))
 

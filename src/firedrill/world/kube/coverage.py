@@ -25,7 +25,8 @@ besides. *Stored* means that nothing does.
 
 
 @cache
-def _words() -> Mapping[str, Any]:
+def words() -> Mapping[str, Any]:
+    """What is said of each resource, and what is refused."""
     text = files("firedrill.world.kube").joinpath("data/coverage.yaml").read_text("utf-8")
     return yaml.safe_load(text)  # type: ignore[no-any-return]
 
@@ -50,13 +51,13 @@ def page() -> str:
         )
         out.extend(_row(kind) for kind in sorted(kinds, key=lambda kind: kind.plural))
     out.append("\n## Refused or left out\n\n")
-    out.extend(f"- {line}\n" for line in _words()["refused"])
+    out.extend(f"- {line}\n" for line in words()["refused"])
     return "".join(out)
 
 
 def _row(kind: Kind) -> str:
-    words = _words()["simulated"].get(kind.resource, "")
+    told = words()["simulated"].get(kind.resource, "")
     answered = strategy.subresource_handler(kind.resource, "") is not None
-    acts = words or ("answered at once" if answered else "stored")
+    acts = told or ("answered at once" if answered else "stored")
     subs = ", ".join(kind.subresources) or "-"
     return f"| {kind.plural} | {', '.join(kind.verbs)} | {subs} | {acts} |\n"
