@@ -64,7 +64,7 @@ def watch(world: World, request: Request) -> reading.Watch:
         rules.authorize(world, request)
         if strategy.computed(kind.resource) is not None or "watch" not in kind.verbs:
             raise errors.method_not_allowed()
-        cursor = reading.Watch(world, request, kind)
+        cursor = reading.Watch(world, request, rules.stored_kind(world, kind))
     except ApiError as refusal:
         audit.record(world, request, refusal.code, refusal.reason, refusal.message)
         raise
