@@ -7,8 +7,8 @@ from firedrill.faults import library
 _HEAD = """# What breaks a world
 
 Each fault is one mechanism, brought about as it happens in life: by ordinary calls of the API, or by a part
-of a node, a network or a processor that no longer does its job. Nothing writes events or statuses, and nothing
-in the cluster says that a fault was injected: symptoms follow from how the system works.
+of a node, a network or a processor that no longer does its job. Nothing writes events or statuses, and
+nothing in the cluster says that a fault was injected: symptoms follow from how the system works.
 
 ```python
 from firedrill import faults
