@@ -19,7 +19,6 @@ from firedrill.world import World
 from firedrill.world.app import load_application
 from firedrill.world.build import apply_manifests, make_world
 from firedrill.world.kube import programs
-from firedrill.world.kube import programs
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj
 from likeness_text import age_seconds, table
@@ -213,22 +212,42 @@ def _container_like(container: Obj, fields: Mapping[str, str]) -> None:
 Recipe = Callable[[World, Case, list[Obj], int], None]
 
 
-def _deploy(world: World, case: Case, manifests: list[Obj]) -> None:
+def _deploy(
+    world: World, case: Case, manifests: list[Obj], faulty: Mapping[tuple[str, str], Callable[[], None]] = {}
+) -> None:
     """Apply one object after the other, as `kubectl apply -f` does, with the time that each request takes.
 
     Which of two requests a controller was faster than differs from run to run: where a recording tells of
     pods that were refused until their service account came, the account comes after the Deployment.
+
+    Args:
+        world: where.
+        case: the recording.
+        manifests: what is applied.
+        faulty: by kind and name of an object: what breaks it before any controller has seen it.
     """
-    recorded = " ".join(case.texts.values())
-    late = set(re.findall(r"error looking up service account [\w-]+/([\w-]+): ", recorded))
-    accounts = [obj for obj in manifests if obj["kind"] == "ServiceAccount" and obj["metadata"]["name"] in late]
-    order = [obj for obj in manifests if obj not in accounts]
+    for obj in _in_order(case, manifests):
+        apply_manifests(world, [obj], namespace=NAMESPACE)
+        broken = faulty.get((obj["kind"], obj["metadata"]["name"]))
+        if broken is not None:
+            broken()
+        world.run_for(12 * _MS if obj["kind"] == "PersistentVolumeClaim" else 60)
+
+
+def _in_order(case: Case, manifests: list[Obj]) -> list[Obj]:
+    """Volumes and claims, which were made some seconds before, then the rest as recorded."""
+    late = set(
+        re.findall(r"error looking up service account [\w-]+/([\w-]+): ", " ".join(case.texts.values()))
+    )
+    volumes = [obj for obj in manifests if obj["kind"].startswith("PersistentVolume")]
+    accounts = [
+        obj for obj in manifests if obj["kind"] == "ServiceAccount" and obj["metadata"]["name"] in late
+    ]
+    order = [obj for obj in manifests if obj not in accounts and obj not in volumes]
     for account in accounts:
         named = [obj["metadata"]["name"] == account["metadata"]["name"] for obj in order]
         order.insert(len(named) - named[::-1].index(True), account)
-    for obj in order:
-        apply_manifests(world, [obj], namespace=NAMESPACE)
-        world.run_for(60)
+    return [*volumes, *order]
 
 
 def _inject(world: World, fault: str, **args: Any) -> faults.Injection:
@@ -272,8 +291,11 @@ def _at_deployment(*fields: str) -> Callable[[Callable[[Case], dict[str, Any]]],
         def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
             name = case.target()
             _plain(manifests, load_application("online-boutique"), name, *fields)
-            _deploy(world, case, manifests)
-            _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(case))
+
+            def fault() -> None:
+                _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(case))
+
+            _deploy(world, case, manifests, {("Deployment", name): fault})
             world.run_for(age * _MS)
 
         return recipe
@@ -361,12 +383,18 @@ def _mount(case: Case) -> dict[str, Any]:
     return {"path": _field(_target_text(case).partition("Volumes:")[2], "Path")}
 
 
+def _breaking(world: World, case: Case, name: str, args: dict[str, Any]) -> None:
+    _inject(world, case.fault, namespace=NAMESPACE, name=name, **args)
+
+
 def _service(arguments: Callable[[str], dict[str, Any]]) -> Recipe:
     def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
-        _deploy(world, case, manifests)
-        for name, text in case.described("services").items():
-            if arguments(text):
-                _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(text))
+        def fault(name: str, text: str) -> Callable[[], None]:
+            return lambda: _breaking(world, case, name, arguments(text))
+
+        services = case.described("services")
+        faulty = {("Service", name): fault(name, text) for name, text in services.items() if arguments(text)}
+        _deploy(world, case, manifests, faulty)
         world.run_for(age * _MS)
 
     return recipe
@@ -393,8 +421,11 @@ def _claim(arguments: Callable[[str, str], dict[str, Any]]) -> Recipe:
             label = _field(volume, "Labels")
             if obj["kind"] == "PersistentVolume" and "=" in label:
                 obj["metadata"]["labels"] = dict([label.split("=", 1)])
-        _deploy(world, case, manifests)
-        _inject(world, case.fault, namespace=NAMESPACE, name=name, **arguments(text, volume))
+
+        def fault() -> None:
+            _breaking(world, case, name, arguments(text, volume))
+
+        _deploy(world, case, manifests, {("PersistentVolumeClaim", name): fault})
         world.run_for(age * _MS)
 
     return recipe
