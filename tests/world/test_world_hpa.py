@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firedrill.world.kube import objects
-from firedrill.world.kube.controllers import hpa_metrics
+from firedrill.world.kube.controllers import hpa_metrics, hpa_sources
 from firedrill.world.kube.objects import name_of
 
 D, H = "deployments.apps", "horizontalpodautoscalers.autoscaling"
@@ -151,3 +151,25 @@ def test_a_target_that_is_not_there(lab: Any, load: Load) -> None:
 def test_without_a_metrics_server_nothing_is_known(lab: Any) -> None:
     autoscale(lab)
     assert "unable to get metrics for resource cpu" in condition(lab, "ScalingActive")["message"]
+
+
+def test_metrics_of_applications_count_once_something_provides_them(lab: Any) -> None:
+    pods = {"metric": {"name": "requests"}, "target": {"type": "AverageValue", "averageValue": "10"}}
+    queue = {"metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "30"}}
+    autoscale(lab, metrics=[{"type": "Pods", "pods": pods}, {"type": "External", "external": queue}])
+    text = condition(lab, "ScalingActive")["message"]
+    assert text.endswith("no custom metrics API (custom.metrics.k8s.io) registered")
+    try:
+        hpa_sources.provide("Pods", lambda _, __, ___, here: {name_of(pod): 15_000 for pod in here})
+        hpa_sources.provide("External", lambda *_: {"a": 70_000, "b": 50_000})
+        lab.seconds(15)
+    finally:
+        hpa_sources.withdraw("Pods")
+        hpa_sources.withdraw("External")
+    assert size(lab) == 4
+    assert ("SuccessfulRescale", "New size: 4; reason: external metric queue(nil) above target") in lab.told(
+        "HorizontalPodAutoscaler", "web"
+    )
+    shown = lab.status(H, "web")["currentMetrics"]
+    assert shown[0]["pods"]["current"] == {"averageValue": "15"}
+    assert shown[1]["external"]["current"] == {"averageValue": "60"}

@@ -112,27 +112,9 @@ def propose(
     if type_ == "ContainerResource":
         given = spec["containerResource"]
         return _resource(world, namespace, pods, given, current, str(given.get("container")))
-    raise _no_api(type_, namespace, spec)
+    from firedrill.world.kube.controllers import hpa_sources
 
-
-def _no_api(type_: str, namespace: str, spec: Mapping[str, Any]) -> MetricError:
-    given = spec.get(type_[:1].lower() + type_[1:]) or {}
-    name = dig(given, "metric", "name", default="")
-    missing = "no custom metrics API (custom.metrics.k8s.io) registered"
-    custom = f"unable to fetch metrics from custom metrics API: {missing}"
-    if type_ == "Pods":
-        return MetricError(f"unable to get metric {name}: {custom}", "FailedGetPodsMetric")
-    if type_ == "Object":
-        target = given.get("describedObject") or {}
-        about = f"{target.get('kind')} on {namespace} {target.get('name')}"
-        return MetricError(f"unable to get metric {name}: {about}/{custom}", "FailedGetObjectMetric")
-    if type_ == "External":
-        text = (
-            f"unable to get external metric {namespace}/{name}/nil: unable to fetch metrics from external "
-            "metrics API: no external metrics API (external.metrics.k8s.io) registered"
-        )
-        return MetricError(text, "FailedGetExternalMetric")
-    return MetricError(f'unknown metric source type "{type_}"', "InvalidMetricSourceType")
+    return hpa_sources.propose(world, namespace, pods, spec, current)
 
 
 def _resource(
@@ -144,7 +126,7 @@ def _resource(
     what = "utilization" if by_use or not target.get("averageValue") else "usage"
     try:
         used = _used(world, namespace, pods, resource, container)
-        sums = _Sums(world, pods, used, resource)
+        sums = Sums(world, pods, used, resource)
         wanted = (
             _requests(pods, container, resource)
             if by_use
@@ -207,10 +189,10 @@ def _requests(pods: Sequence[Obj], container: str, resource: str) -> dict[str, i
     return out
 
 
-class _Sums:
+class Sums:
     """The pods of a target sorted by what their readings are worth."""
 
-    def __init__(self, world: World, pods: Sequence[Obj], used: dict[str, int], resource: str) -> None:
+    def __init__(self, world: World, pods: Sequence[Obj], used: Mapping[str, int], resource: str) -> None:
         if not pods:
             raise MetricError("no pods returned by selector while calculating replica count")
         self.used = dict(used)
@@ -243,7 +225,7 @@ class _Sums:
         if not growing and not self.missing:
             if abs(1 - ratio) <= TOLERANCE + 1e-12:
                 return current, share, average
-            return _ceil(ratio * self.ready), share, average
+            return round_up(ratio * self.ready), share, average
         full = max(100, goal)
         for name in self.missing:
             self.used[name] = wanted.get(name, 0) * full // 100 if ratio < 1 else 0
@@ -253,7 +235,7 @@ class _Sums:
         turned = (ratio < 1 < new) or (new < 1 < ratio)
         if abs(1 - new) <= TOLERANCE + 1e-12 or turned:
             return current, share, average
-        count = _ceil(new * len(self.used))
+        count = round_up(new * len(self.used))
         backwards = (new < 1 and count > current) or (new > 1 and count < current)
         return (current if backwards else count), share, average
 
@@ -266,7 +248,8 @@ class _Sums:
         return share / max(goal, 1), share
 
 
-def _ceil(number: float) -> int:
+def round_up(number: float) -> int:
+    """The next whole number; what is off by an error of rounding is not taken for more."""
     return int(-(-round(number, 9) // 1))
 
 
