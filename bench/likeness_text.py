@@ -1,4 +1,4 @@
-"""Reading what kubectl prints, and taking out of it what cannot be equal: names, times, addresses, numbers."""
+"""Reading what kubectl prints, and taking out what cannot be equal: names, times, addresses, numbers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ _RULES = (
 )
 _NAMED = re.compile(
     r"(?<=replica set )\S+|(?<=Created pod: )\S+|(?<=assigned )\S+|(?<=container )[\w-]+|"
-    r"(?<=Container )[\w-]+(?= failed)|(?<=in pod )\S+|(?<=pods )\"[^\"]+\"|(?<=quota: )[\w-]+|(?<=account )\S+/\S+|"
+    r"(?<=Container )[\w-]+(?= failed)|(?<=in pod )\S+|(?<=pods )\"[^\"]+\"|(?<=quota: )[\w-]+|"
+    r"(?<=account )\S+/\S+|"
     r"(?<=serviceaccount )\"[^\"]+\"|(?<=storageclass.storage.k8s.io )\"[^\"]+\"|\([\w-]+\)(?=; attempting)|"
     r"(?<=volume )\"[^\"]+\"|(?<=configmap )\"[^\"]+\"|(?<=secret )\"[^\"]+\""
 )

@@ -134,7 +134,7 @@ def apply_manifests(
     """
     client = Client(world, manager="kubectl-client-side-apply")
     made = []
-    flat = [item for obj in manifests for item in (obj.get("items") if _is_list(obj) else [obj])]
+    flat = [item for obj in manifests for item in (obj["items"] if _is_list(obj) else [obj])]
     wanted = sorted({str(dig(obj, "metadata", "namespace", default=namespace)) for obj in flat})
     for space in wanted:
         known = any(obj.get("kind") == "Namespace" and name_of(obj) == space for obj in flat)

@@ -39,7 +39,7 @@ def load_application(name: str) -> list[Obj]:
 
 
 def read_manifests(paths: list[Path]) -> list[Obj]:
-    """The objects in files of manifests (YAML with any number of documents, or JSON), folders in order of names.
+    """The objects in files of manifests (YAML with any number of documents, or JSON) and in folders of them.
 
     Raises:
         InputError: a file is missing, too large, no YAML, or holds something else than objects.

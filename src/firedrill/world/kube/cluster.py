@@ -147,7 +147,8 @@ class Cluster:
         found = self._parts.get(kind)
         if found is None:
             found = self._parts[kind] = kind()
-        return found  # type: ignore[no-any-return]
+        out: P = found
+        return out
 
     @property
     def kinds(self) -> Any:

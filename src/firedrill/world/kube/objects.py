@@ -155,7 +155,7 @@ class FrozenList(list[Any]):
         raise TypeError("a list in a stored object was about to be changed in place")
 
     __setitem__ = __delitem__ = append = clear = extend = insert = pop = remove = reverse = sort = _refuse
-    __iadd__ = __imul__ = _refuse  # type: ignore[assignment]
+    __iadd__ = __imul__ = _refuse
 
 
 def freeze(value: Any) -> Any:

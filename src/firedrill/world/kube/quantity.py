@@ -29,7 +29,7 @@ def parse(text: str | int | float) -> Fraction:
         )
     number, suffix = Fraction(Decimal(match[1])), match[2] or ""
     if suffix in _BINARY:
-        return number * 1024 ** _BINARY[suffix]
+        return number * Fraction(1024) ** _BINARY[suffix]
     if suffix in _DECIMAL:
         return number * Fraction(10) ** _DECIMAL[suffix]
     if suffix:
