@@ -19,7 +19,10 @@ from firedrill.gateway.kubernetes.kubectl import KubectlBinary, find_kubectl
 pytestmark = pytest.mark.service
 
 BINARIES = find_kubectl()
-PARAMS: list[KubectlBinary | None] = [*BINARIES] or [None]
+PARAMS: list[Any] = [
+    pytest.param(item, marks=[pytest.mark.slow] * (item is not BINARIES[0])) for item in BINARIES
+] or [None]
+"""The newest always; the others where there is time."""
 WEB = """
 apiVersion: apps/v1
 kind: Deployment
@@ -188,6 +191,9 @@ def test_logs_and_exec(kubectl: Kubectl) -> None:
     failed = kubectl.run("exec", "deploy/web", "--", "ls", "/nosuch")
     assert failed.returncode in {1, 2}
     assert f"command terminated with exit code {failed.returncode}" in failed.stderr
+    missing = kubectl.fails("exec", "deploy/web", "--", "nosuch")
+    assert 'exec: "nosuch": executable file not found in $PATH: unknown' in missing
+    assert missing.startswith("error: Internal error occurred: ")
     assert "is not valid for pod" in kubectl.fails("logs", "deploy/web", "-c", "nosuch")
 
 

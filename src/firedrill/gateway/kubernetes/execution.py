@@ -6,6 +6,7 @@ Source: the remote command subprotocols `v4.channel.k8s.io` and `v5.channel.k8s.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,6 +25,7 @@ _STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _CHUNK = 32 * 1024
 _INPUT_LIMIT = 1024 * 1024
 _TRUE = {"true", "1", "True", "t", "T", "TRUE"}
+_NOT_STARTED = "OCI runtime exec failed"
 _SHELLS = {"sh", "bash", "ash", "/bin/sh", "/bin/bash", "/bin/ash"}
 
 
@@ -135,6 +137,9 @@ async def _once(
         await channels.end({**refusal.status()})
         return 1
     host.hub.publish()
+    if finish and done.stderr.startswith(_NOT_STARTED):
+        await channels.end(_not_started(host, command, done.stderr))
+        return int(done.code)
     if command.stdout:
         await channels.write(_STDOUT, _terminal(done.stdout, command.tty))
     if command.stderr or command.tty:
@@ -142,6 +147,16 @@ async def _once(
     if finish:
         await channels.end(_status(argv, done.code))
     return int(done.code)
+
+
+def _not_started(host: Host, command: Command, why: str) -> dict[str, Any]:
+    """The status of a command that the container runtime could not start."""
+    place = f"{command.namespace}/{command.pod}/{command.container}/{host.world.now}/{command.argv}"
+    number = blake2b(place.encode(), digest_size=32).hexdigest()
+    return errors.internal(
+        "error executing command in container: failed to exec in container: "
+        f'failed to start exec "{number}": {why.strip()}'
+    ).status()
 
 
 def _terminal(text: str, tty: bool) -> bytes:
