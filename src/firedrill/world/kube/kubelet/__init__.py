@@ -5,7 +5,7 @@ restarted and stopped as by a real kubelet. `nodes.stop` and `nodes.start` break
 """
 
 from firedrill.world.kube.kubelet import lifecycle, nodes, probes, sync, tainting
-from firedrill.world.kube.kubelet.execution import Executed
+from firedrill.world.kube.kubelet.execution import Executed, execute
 from firedrill.world.kube.kubelet.joining import add_node
 from firedrill.world.kube.kubelet.probes import wake, wake_all
 from firedrill.world.kube.kubelet.reading import read_log, usage
@@ -13,6 +13,7 @@ from firedrill.world.kube.kubelet.reading import read_log, usage
 __all__ = [
     "Executed",
     "add_node",
+    "execute",
     "lifecycle",
     "nodes",
     "probes",

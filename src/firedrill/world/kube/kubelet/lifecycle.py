@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube import events
 from firedrill.world.kube.api.client import component_client
+from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.controllers import base
 from firedrill.world.kube.kubelet.heartbeat import say
 from firedrill.world.kube.kubelet.state import node_of
@@ -73,7 +74,11 @@ def _monitor(world: World, name: str) -> None:
             new = with_condition(new, entry, world.time)
     if new == list(items):
         return
-    component_client(world, NAME).update_status(obj, {**obj["status"], "conditions": new})
+    try:
+        component_client(world, NAME).update_status(obj, {**obj["status"], "conditions": new})
+    except ApiError:
+        world.schedule(_PERIOD, "nodes.monitor", name)
+        return
     say(world, name, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady", NAME)
 
 

@@ -78,7 +78,7 @@ def start(
         sync.write_status(world, pod, state)
         sync.request_sync(world, state, 300, 1100, "start")
         return
-    sync.tell(world, pod, "Normal", "Started", f"Started container{colon}{name}", name)
+    sync.tell(world, pod, "Normal", "Started", f"Started container {name}", name)
     run = Run(number, identity, world.now, plan)
     probed = item.get("startupProbe")
     found = replace(

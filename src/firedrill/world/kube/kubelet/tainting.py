@@ -85,7 +85,7 @@ def _is_due(world: World, namespace: str, name: str, uid: str) -> None:
     if due is None or _PROCESS in world.cluster.work.down:
         return
     if due <= world.now:
-        _delete(world, pod)
+        base.enqueue(world, NAME, base.key_of(namespace, name), 0)
 
 
 def _delete(world: World, pod: Obj) -> None:

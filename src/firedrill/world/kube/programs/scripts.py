@@ -14,7 +14,7 @@ _SHELLS = {"sh", "bash", "ash", "dash", "zsh"}
 _FOREVER = -1
 _STEPS = 200
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)(?::-([^}]*))?\}?")
+VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)(?::-([^}]*))?\}?")
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZES = {"K": 1024, "M": MIB, "G": 1024 * MIB}
 
@@ -158,7 +158,7 @@ class _Run:
 
     def statements(self, text: str) -> None:
         run_next = True
-        for operator, words in _split(text):
+        for operator, words in pieces(text):
             if self.done:
                 return
             if operator in {"&&", "||"}:
@@ -197,7 +197,7 @@ class _Run:
         return True
 
     def _value(self, word: str) -> str:
-        return _VARIABLE.sub(lambda match: self.env.get(match[1], match[2] or ""), word)
+        return VARIABLE.sub(lambda match: self.env.get(match[1], match[2] or ""), word)
 
     def _do_echo(self, _: str, args: list[str]) -> None:
         if ">" in args or ">>" in args or any(word.startswith(">") for word in args):
@@ -283,7 +283,7 @@ _METHODS = {
 }  # fmt: skip
 
 
-def _split(text: str) -> list[tuple[str, list[str]]]:
+def pieces(text: str) -> list[tuple[str, list[str]]]:
     """Simple commands with the operator before each. Only the first command of a pipe is kept."""
     try:
         lexer = shlex.shlex(text.replace("\n", " ; "), posix=True, punctuation_chars=";&|")
