@@ -153,7 +153,7 @@ def test_workloads_keep_their_promises(new_lab: Any) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20,
+            max_examples=12,
             stateful_step_count=15,
             deadline=None,
             derandomize=True,
