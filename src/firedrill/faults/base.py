@@ -159,7 +159,7 @@ def revert(world: World, injection: Injection) -> None:
         now = client.find(step.resource, step.namespace, step.name)
         if step.was is None:
             if now is not None:
-                client.delete(step.resource, step.namespace, step.name)
+                client.delete(step.resource, step.namespace, step.name, propagation="Background")
         elif now is None:
             client.create(_fresh(step.was))
         else:
