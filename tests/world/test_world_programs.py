@@ -109,7 +109,7 @@ def test_a_program_is_learned_from_healthy_manifests() -> None:
     assert reference is not None
     program = catalogue.program_of(world, reference)
     assert [(item.port, item.protocol, item.env, item.paths) for item in program.listens] == [
-        (8080, "http", "LISTEN_ADDR", ("/ready",))
+        (8080, "http", "LISTEN_ADDR", ("/", "/ready"))
     ]
     assert 50 * 2**20 < program.memory < 100 * 2**20
     container = {"name": "server", "image": "ghcr.io/acme/shop:v1"}

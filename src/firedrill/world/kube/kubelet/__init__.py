@@ -4,7 +4,7 @@
 restarted and stopped as by a real kubelet. `nodes.stop` and `nodes.start` break and mend a node's parts.
 """
 
-from firedrill.world.kube.kubelet import lifecycle, nodes, probes, sync, tainting
+from firedrill.world.kube.kubelet import lifecycle, metrics, nodes, probes, sync, tainting
 from firedrill.world.kube.kubelet.execution import Executed, execute
 from firedrill.world.kube.kubelet.joining import add_node
 from firedrill.world.kube.kubelet.probes import wake, wake_all
@@ -15,6 +15,7 @@ __all__ = [
     "add_node",
     "execute",
     "lifecycle",
+    "metrics",
     "nodes",
     "probes",
     "read_log",

@@ -17,7 +17,7 @@ from firedrill.world.kube.programs.reference import Reference
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
-_LISTS = ("entrypoint", "tools", "start", "stop", "writes", "needs_env", "needs_hosts", "commands", "lines")
+_LISTS = ("entrypoint", "tools", "start", "work", "stop", "writes", "needs_env", "needs_hosts", "commands", "lines")
 _SUFFIXES = (".pkg.dev", ".gcr.io", ".azurecr.io", ".amazonaws.com")
 
 
@@ -87,7 +87,7 @@ def public() -> Mapping[str, Repository]:
 def program_from(item: Mapping[str, Any]) -> Program:
     """A program from its entry in a data file (see the head of `programs.yaml`)."""
     plain: dict[str, Any] = {key: tuple(item[key]) for key in _LISTS if key in item}
-    plain |= {key: item[key] for key in ("style", "cpu", "runs", "term", "user") if key in item}
+    plain |= {key: item[key] for key in ("style", "cpu", "runs", "term", "user", "warm") if key in item}
     if "memory" in item:
         plain["memory"] = int(item["memory"] * MIB)
     if "size" in item:
@@ -98,6 +98,13 @@ def program_from(item: Mapping[str, Any]) -> Program:
     )
     name = str(item["image"]).rpartition("/")[2]
     return Program(name=name, listens=listens, **plain)
+
+
+@cache
+def habits_of(style: str) -> Mapping[str, Any]:
+    """How programs of a language mostly start and end, as fields of `Program`."""
+    found = _data()["styles"].get(style) or {}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
 
 
 @cache

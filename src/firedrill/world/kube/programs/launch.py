@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from firedrill.world.kube import quantity
+from firedrill.world.kube.objects import dig
 from firedrill.world.kube.programs import catalogue, logs, scripts
 from firedrill.world.kube.programs.model import MIB, Listen, Plan, Program
 from firedrill.world.kube.programs.reference import parse_reference
@@ -109,9 +111,13 @@ def _is_own(program: Program, argv: Sequence[str]) -> bool:
 
 
 def _run(world: World, program: Program, setting: Setting) -> Plan:
+    cores = _cores(setting)
     start = world.rng.integer(*program.start, "program.start", *setting.key)
+    work = world.rng.integer(*program.work, "program.work", *setting.key) if program.work[1] else 0
+    start = max(start, work * 1000 // cores)
     plan = Plan(
         ready_after=start,
+        warm=program.warm * 1000 // cores,
         memory=program.memory,
         cpu=program.cpu,
         term=program.term,
@@ -147,6 +153,15 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
     lines = program.lines or logs.started(program.style, program.name, listens)
     spread = tuple((start * (n + 1) // (len(lines) + 1), text) for n, text in enumerate(lines))
     return replace(plan, listens=listens, lines=spread)
+
+
+def _cores(setting: Setting) -> int:
+    """Thousandths of a core that the program may use; one core where nothing limits it, as start-up is serial."""
+    limit = dig(setting.container, "resources", "limits", "cpu")
+    try:
+        return min(max(quantity.milli(str(limit)), 10), 1000) if limit is not None else 1000
+    except ValueError:
+        return 1000
 
 
 def _listen(item: Listen, env: Mapping[str, str]) -> tuple[int, str, tuple[str, ...], bool]:

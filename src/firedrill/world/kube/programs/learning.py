@@ -226,7 +226,7 @@ def _probed(probe: Mapping[str, Any], names: Mapping[str, int]) -> Iterator[tupl
         path = str(handler.get("path") or "/").partition("?")[0]
         secure = key == "httpGet" and handler.get("scheme") == "HTTPS"
         chosen: Protocol = "grpc" if key == "grpc" else "https" if secure else "http"
-        yield number, Listen(number, chosen, paths=(path,) if key == "httpGet" and path != "/" else ())
+        yield number, Listen(number, chosen, paths=("/", path) if key == "httpGet" and path != "/" else ())
 
 
 def _by_name(told: str, name: str, number: int) -> Protocol:

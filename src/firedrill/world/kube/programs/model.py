@@ -39,6 +39,8 @@ class Program:
         tools: sets of commands that the image holds besides its entrypoint (see `programs.yaml`).
         listens: the ports it opens.
         start: shortest and longest time until its ports are open.
+        work: least and most CPU time, in ms of a whole core, that this takes: a small CPU limit draws it out.
+        warm: CPU time in ms that its first answers take, such as for loading classes.
         memory: what it uses once it runs.
         cpu: what it uses when idle.
         runs: False for an image whose default command ends at once (a shell without a terminal).
@@ -60,6 +62,8 @@ class Program:
     tools: tuple[str, ...] = ()
     listens: tuple[Listen, ...] = ()
     start: tuple[int, int] = (800, 2600)
+    work: tuple[int, int] = (0, 0)
+    warm: int = 0
     memory: int = 40 * MIB
     cpu: int = 4
     runs: bool = True
@@ -83,6 +87,7 @@ class Plan:
         fails: why the runtime cannot start it; empty where it can.
         fail_code: exit code then.
         listens: (port, protocol, HTTP paths, gRPC health) that open after `ready_after` ms.
+        warm: ms after that in which answers wait until it has warmed up.
         exit_after: ms until it ends by itself; -1 for never.
         exit_code, exit_reason: how it ends then.
         memory: bytes in use; `leak` more in every second.
@@ -98,6 +103,7 @@ class Plan:
     fail_code: int = 128
     listens: tuple[tuple[int, str, tuple[str, ...], bool], ...] = ()
     ready_after: int = 0
+    warm: int = 0
     exit_after: int = -1
     exit_code: int = 0
     exit_reason: str = "Completed"

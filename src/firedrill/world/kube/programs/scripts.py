@@ -161,6 +161,8 @@ class _Run:
         for operator, words in pieces(text):
             if self.done:
                 return
+            if operator == "|":
+                continue  # what a pipe ends in decides neither how long it runs nor what it starts
             if operator in {"&&", "||"}:
                 run_next = run_next and self.code == 0 if operator == "&&" else self.code != 0
             else:
@@ -284,7 +286,7 @@ _METHODS = {
 
 
 def pieces(text: str) -> list[tuple[str, list[str]]]:
-    """Simple commands with the operator before each. Only the first command of a pipe is kept."""
+    """Simple commands with the operator before each."""
     try:
         lexer = shlex.shlex(text.replace("\n", " ; "), posix=True, punctuation_chars=";&|")
         lexer.whitespace_split = True
@@ -297,4 +299,4 @@ def pieces(text: str) -> list[tuple[str, list[str]]]:
             out.append((token, []))
         else:
             out[-1][1].append(token)
-    return [(operator, words) for operator, words in out if operator != "|"]
+    return out
