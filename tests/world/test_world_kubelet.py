@@ -440,3 +440,41 @@ def test_no_pod_confuses_the_kubelet(
         assert not kubelets(world).pods
     else:
         assert now(world)["status"]["phase"] in {"Pending", "Running", "Succeeded", "Failed"}
+
+
+def test_a_program_that_turns_bad_is_noticed_and_restarted() -> None:
+    world = make()
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 5}
+    run(world, pod({"livenessProbe": probe, "readinessProbe": probe}))
+    kubelet.set_health(world, "default", "p", "c", status=503)
+    world.run_for(12_000)
+    assert any("statuscode: 503" in item["message"] for item in told(world, "Unhealthy"))
+    world.run_for(60_000)
+    assert first(now(world))["restartCount"] == 1
+    assert first(now(world))["ready"] is True
+    kubelet.set_health(world, "default", "p", "c", latency=2_000)
+    world.run_for(6_000)
+    assert any(
+        "Client.Timeout exceeded while awaiting headers" in e["message"] for e in told(world, "Unhealthy")
+    )
+
+
+def test_a_leak_ends_at_the_limit() -> None:
+    world = make()
+    run(world, pod({"resources": {"limits": {"memory": "50Mi"}}}))
+    kubelet.set_health(world, "default", "p", "c", leak=1024 * 1024)
+    world.run_for(30_000)
+    assert first(now(world))["restartCount"] == 0
+    world.run_for(30_000)
+    assert first(now(world))["lastState"]["terminated"]["reason"] == "OOMKilled"
+
+
+def test_a_readiness_gate_holds_the_pod_back() -> None:
+    world = make()
+    got = run(world, pod(readinessGates=[{"conditionType": "example.com/gate"}]))
+    assert conditions(got)["ContainersReady"] == "True"
+    assert conditions(got)["Ready"] == "False"
+    told_ready = [*got["status"]["conditions"], {"type": "example.com/gate", "status": "True"}]
+    Client(world).update_status(got, {**got["status"], "conditions": told_ready})
+    world.run_for(2_000)
+    assert conditions(now(world))["Ready"] == "True"

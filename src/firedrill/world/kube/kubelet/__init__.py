@@ -6,6 +6,7 @@ restarted and stopped as by a real kubelet. `nodes.stop` and `nodes.start` break
 
 from firedrill.world.kube.kubelet import lifecycle, metrics, nodes, probes, sync, tainting
 from firedrill.world.kube.kubelet.execution import Executed, execute
+from firedrill.world.kube.kubelet.health import set_health
 from firedrill.world.kube.kubelet.joining import add_node
 from firedrill.world.kube.kubelet.probes import wake, wake_all
 from firedrill.world.kube.kubelet.reading import read_log, usage
@@ -19,6 +20,7 @@ __all__ = [
     "nodes",
     "probes",
     "read_log",
+    "set_health",
     "sync",
     "tainting",
     "usage",

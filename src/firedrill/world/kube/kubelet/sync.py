@@ -256,6 +256,7 @@ def _keys(_: World, change: Change) -> tuple[str, ...]:
         old is not None
         and change.type == "MODIFIED"
         and old.get("spec") == new.get("spec")
+        and not dig(new, "spec", "readinessGates")
         and is_deleting(old) == is_deleting(new)
         and dig(old, "metadata", "deletionGracePeriodSeconds")
         == dig(new, "metadata", "deletionGracePeriodSeconds")
