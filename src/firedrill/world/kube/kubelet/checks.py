@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from firedrill.world.kube import effects
 from firedrill.world.kube.kubelet.state import Container, PodState
 from firedrill.world.kube.objects import Obj
 
@@ -17,7 +18,8 @@ _CORE_SETTINGS = (
     r"\x00\x00\x1e\x04\x00\x00\x00\x00\x00\x00\x03\x7f\xff\xff\xff\x00\x04\x00@\x00\x00\x00\x05\x00@\x00"
     r"\x00\x00\x06\x00\x00@\x00\xfe\x03\x00\x00\x00\x01\x00\x00\x04\b\x00\x00\x00\x00\x00\x00?\x00\x01"
 )
-_CORE = {"python", "node", "cpp", "ruby", "php"}
+_DAY = 86_400_000
+_CORE = {"python", "pyserver", "node", "cpp", "ruby", "php"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,28 @@ def listening(
     return None
 
 
-def _slow(found: Container, timeout: int) -> bool:
-    return found.health.frozen or found.health.latency >= timeout * 1000
+def _slow(world: World, found: Container, timeout: int, delay: int) -> bool:
+    """Whether an answer takes longer than a probe waits, each packet of the pod being late by `delay` ms."""
+    return found.health.frozen or latency(world, found) + 2 * delay >= timeout * 1000
+
+
+def latency(world: World, found: Container) -> int:
+    """Milliseconds that a container's program takes to answer now, the network not counted."""
+    run = found.run
+    left = run.started + run.plan.ready_after + run.plan.warm - world.now if run is not None else 0
+    return found.health.latency + max(left, 0)
+
+
+def lateness(world: World, state: PodState, port: int) -> int:
+    """Milliseconds by which what the pod sends arrives late; a day where it gets lost again and again."""
+    on = (f"pod/{state.uid}",)
+    loss = effects.total(world, on, "loss")
+    if loss and any(
+        world.rng.integer(0, 999, "probe.loss", state.uid, port, world.now, packet) < loss
+        for packet in range(2)
+    ):
+        return _DAY
+    return effects.total(world, on, "delay_ms")
 
 
 def _http(
@@ -103,13 +125,14 @@ def _http(
     path = path if path.startswith("/") else "/" + path
     get = f'Get "{scheme}://{host}:{port}{path}": '
     there = listening(world, state, port)
-    if there is None:
+    delay = lateness(world, state, port)
+    if there is None and delay < timeout * 1000:
         return Outcome(False, f"{get}dial tcp {host}:{port}: connect: connection refused")
-    protocol, paths, _health, found = there
-    if _slow(found, timeout):
+    if there is None or _slow(world, there[3], timeout, delay):
         return Outcome(
             False, f"{get}context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         )
+    protocol, paths, _health, found = there
     if protocol == "grpc":
         if scheme == "https":
             return Outcome(False, f"{get}tls: first record does not look like a TLS handshake")
@@ -147,8 +170,11 @@ def _tcp(
     world: World, state: PodState, _: Container, __: Mapping[str, Any], host: str, port: int, timeout: int
 ) -> Outcome:
     there = listening(world, state, port)
-    if there is None:
+    late = lateness(world, state, port) >= timeout * 1000
+    if there is None and not late:
         return Outcome(False, f"dial tcp {host}:{port}: connect: connection refused")
+    if late or there is None:
+        return Outcome(False, f"dial tcp {host}:{port}: i/o timeout")
     if there[3].health.frozen and there[3].health.latency >= timeout * 1000:
         return Outcome(False, f"dial tcp {host}:{port}: i/o timeout")
     return GOOD
@@ -164,14 +190,15 @@ def _grpc(
     timeout: int,
 ) -> Outcome:
     there = listening(world, state, port)
-    if there is None or there[0] != "grpc" or there[3].health.frozen:
+    delay = lateness(world, state, port)
+    if there is None or there[0] != "grpc" or there[3].health.frozen or 2 * delay >= timeout * 1000:
         return Outcome(
             False,
             f'timeout: failed to connect service "{host}:{port}" within {timeout}s: '
             "context deadline exceeded",
         )
     _protocol, _paths, health, found = there
-    if _slow(found, timeout):
+    if _slow(world, found, timeout, 2 * delay):
         return Outcome(False, f"timeout: health rpc did not complete within {timeout}s")
     if not health:
         return Outcome(
@@ -190,7 +217,7 @@ def _exec(
     from firedrill.world.kube.kubelet.execution import run_in
 
     command = [str(word) for word in handler.get("command") or ()]
-    if _slow(found, timeout):
+    if found.health.frozen or found.health.latency >= timeout * 1000:
         return Outcome(False, f'command "{" ".join(command)}" timed out')
     done = run_in(world, pod, state, found, command)
     if done.failed:

@@ -34,10 +34,13 @@ def advance(world: World, pod: Obj, state: PodState, node: NodeState, item: Mapp
     if found.ended:
         if not _restarts(pod, item, found):
             return state
-        pause = _pause(world, found)
+        pause, counted = _pause(world, found), not found.renew or found.previous is not None
+        if found.renew:
+            found = replace(found, renew=False)
+            state = keep(world, state.having(found))
         if pause > 0:
             return _hold(world, pod, state, item, found)
-        found = _next_pause(world, found)
+        found = _next_pause(world, found) if counted else found
         state = keep(world, state.having(found))
     if state.busy:
         return state
@@ -60,9 +63,13 @@ def _restarts(pod: Obj, item: Mapping[str, Any], found: Container) -> bool:
 
 
 def _pause(world: World, found: Container) -> int:
-    """Milliseconds until the container may be started again."""
-    run, settings = found.run, world.cluster.settings
-    if run is None or not found.back_off or _expired(found, settings.back_off_reset):
+    """Milliseconds until the container may be started again.
+
+    The kubelet that has just ended a run itself still sees the containers as before: it counts from the end
+    of the run before that one, and does not hold back the first time.
+    """
+    run, settings = found.previous if found.renew else found.run, world.cluster.settings
+    if run is None or run.finished < 0 or not found.back_off or _expired(found, settings.back_off_reset):
         return 0
     return run.finished + found.back_off - world.now
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from firedrill.world.kube import effects
 from firedrill.world.kube.kubelet import sync
 from firedrill.world.kube.kubelet.checks import check
 from firedrill.world.kube.kubelet.state import Container, PodState, Probing, keep, kubelets, node_of
@@ -53,6 +54,24 @@ def _plan(world: World, uid: str, item: Mapping[str, Any], kind: str) -> None:
         return
     keep(world, state.having(replace(found, probes={**found.probes, kind: replace(memory, due=due)})))
     world.schedule(due - world.now, "kubelet.probe", state.uid, found.name, kind, found.run.attempt, due)
+
+
+def hasten(world: World, pod: Obj, state: PodState) -> None:
+    """Probe at once whether containers are ready that are not: kubelets do so with every pass over a pod."""
+    from firedrill.world.kube.kubelet.containers import spec_of
+
+    for found in state.containers.values():
+        memory = found.probes.get("readiness")
+        if memory is None or memory.good or memory.held or not found.started or found.run is None:
+            continue
+        item = spec_of(pod, found.name)
+        delay = int(dig(item or {}, KINDS["readiness"], "initialDelaySeconds") or 0) * 1000
+        due = world.now + 5
+        if not found.running or world.now < found.run.started + delay or world.now < memory.due <= due:
+            continue
+        state = state.having(replace(found, probes={**found.probes, "readiness": replace(memory, due=due)}))
+        state = keep(world, state)
+        world.schedule(5, "kubelet.probe", state.uid, found.name, "readiness", found.run.attempt, due)
 
 
 def wake(world: World, namespace: str, name: str) -> None:
@@ -138,7 +157,9 @@ def _judge(world: World, pod: Obj, state: PodState, item: Mapping[str, Any], kin
     elif kind != "readiness" and not good and (turned or (kind == "startup" and first_bad)):
         _restart(world, pod, state, item, kind)
         return
-    steady = good and memory.good and row >= needed
+    steady = (
+        good and memory.good and row >= needed and not effects.total(world, (f"pod/{state.uid}",), "loss")
+    )
     if not steady:
         _plan(world, state.uid, item, kind)
 

@@ -91,6 +91,7 @@ def start(
         ready=not probed and not item.get("readinessProbe"),
         probes={},
         killing="",
+        renew=False,
         health=Health(),
     )
     state = keep(world, state.having(found))
@@ -99,7 +100,7 @@ def start(
     plan_memory(world, state, found, limit_of(item, "memory"))
     probes.begin(world, state, item)
     _post_start(world, pod, kubelets(world).pods[state.uid], item)
-    sync.request_sync(world, state, 150, 900, "start")
+    sync.request_sync(world, state, 400, 1200, "start")
 
 
 def _uid(world: World, item: Mapping[str, Any], user: int) -> int:
@@ -217,11 +218,20 @@ def end(world: World, state: PodState, found: Container, code: int, reason: str 
         return state
     reason = reason or ("Completed" if code == 0 else "Error")
     done = replace(run, finished=world.now, code=code, reason=reason)
+    renew = found.killing in {"liveness", "startup"}
     found = replace(
-        found, run=done, started=False, ready=False, killing="", probes={}, waiting="", message=""
+        found,
+        run=done,
+        started=False,
+        ready=False,
+        killing="",
+        renew=renew,
+        probes={},
+        waiting="",
+        message="",
     )
     state = keep(world, state.having(found))
-    sync.request_sync(world, state, 50, 1000, "ended")
+    sync.request_sync(world, state, 5 if renew else 50, 60 if renew else 1000, "ended")
     return state
 
 

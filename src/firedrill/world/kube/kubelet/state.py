@@ -71,6 +71,7 @@ class Container:
         ready: as its readiness probe says.
         probes: by kind: startup, readiness, liveness.
         killing: what it will be killed with; empty where it is not being killed.
+        renew: the kubelet has ended its run itself and is about to begin the next.
         back_off, back_off_at: of restarts: the pause and when it was set.
         pull_back_off, pull_failed: of pulls: the pause and when the last one failed.
         pulls: how often its image was asked for.
@@ -87,6 +88,7 @@ class Container:
     ready: bool = False
     probes: Mapping[str, Probing] = field(default_factory=dict)
     killing: str = ""
+    renew: bool = False
     back_off: int = 0
     back_off_at: int = 0
     pull_back_off: int = 0

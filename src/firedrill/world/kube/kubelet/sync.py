@@ -91,7 +91,15 @@ def reconcile(world: World, key: str) -> None:
         state = stopping.stop(world, pod, state)
     else:
         state = _advance(world, pod, state, node)
+        _hasten(world, pod, state)
+        state = kubelets(world).pods[state.uid]
     write_status(world, pod, state)
+
+
+def _hasten(world: World, pod: Obj, state: PodState) -> None:
+    from firedrill.world.kube.kubelet import probes
+
+    probes.hasten(world, pod, state)
 
 
 def write_status(world: World, pod: Obj, state: PodState) -> None:

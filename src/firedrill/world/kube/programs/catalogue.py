@@ -17,7 +17,18 @@ from firedrill.world.kube.programs.reference import Reference
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
-_LISTS = ("entrypoint", "tools", "start", "work", "stop", "writes", "needs_env", "needs_hosts", "commands", "lines")
+_LISTS = (
+    "entrypoint",
+    "tools",
+    "start",
+    "work",
+    "stop",
+    "writes",
+    "needs_env",
+    "needs_hosts",
+    "commands",
+    "lines",
+)
 _SUFFIXES = (".pkg.dev", ".gcr.io", ".azurecr.io", ".amazonaws.com")
 
 

@@ -156,7 +156,7 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
 
 
 def _cores(setting: Setting) -> int:
-    """Thousandths of a core that the program may use; one core where nothing limits it, as start-up is serial."""
+    """Thousandths of a core that the program may use to start: at most one, as that is serial."""
     limit = dig(setting.container, "resources", "limits", "cpu")
     try:
         return min(max(quantity.milli(str(limit)), 10), 1000) if limit is not None else 1000

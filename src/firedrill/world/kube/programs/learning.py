@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _HTTP_PORTS = frozenset({80, 3000, 5000, 8000, 8080, 8081, 8088, 9090, 9091})
+_LANGUAGES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("spring", ("spring",), ("spring",)),
+    ("java", ("java_", "jvm_", "jdk", "jre", "java", "catalina", "kafka", "_opts"), ("java",)),
+    ("dotnet", ("aspnetcore", "dotnet", "clr_"), ("dotnet",)),
+    ("node", ("node_env", "npm_", "nodejs", "node_options"), ("node", "npm", "yarn", "npx")),
+    ("pyserver", ("gunicorn", "uvicorn", "uwsgi"), ("gunicorn", "uvicorn", "hypercorn", "uwsgi", "celery")),
+    ("python", ("python", "django", "flask"), ("python", "python3", "flask")),
+    ("ruby", ("rails", "rack_env", "ruby", "sinatra"), ("ruby", "rails", "bundle", "puma")),
+    ("php", ("php",), ("php", "php-fpm")),
+    ("rust", ("rust_log", "rust_backtrace"), ()),
+)
 _SERVER_TOOLS: dict[str, tuple[str, ...]] = {"distroless": (), "alpine": ("shell", "busybox")}
 
 
@@ -140,9 +151,11 @@ def _program(reference: Reference, container: Mapping[str, Any], told: Mapping[s
         if item.get("value") is not None
     }
     name = reference.path.rpartition("/")[2]
+    style = _style(reference, env, _words(container))
     return Program(
         name=name,
-        style=_style(reference, env),
+        **catalogue.habits_of(style),
+        style=style,
         tools=() if "distroless" in reference.tag else ("shell", "busybox"),
         listens=_listens(container, env, told),
         memory=_memory(container),
@@ -152,15 +165,16 @@ def _program(reference: Reference, container: Mapping[str, Any], told: Mapping[s
     )
 
 
-def _style(reference: Reference, env: Mapping[str, str]) -> str:
-    hints = " ".join((*env, reference.path, reference.tag)).lower()
-    for style, words in (
-        ("java", ("java_", "jvm", "spring", "java")),
-        ("dotnet", ("aspnetcore", "dotnet", "clr_")),
-        ("node", ("node_", "npm_", "nodejs")),
-        ("python", ("python", "django", "flask", "gunicorn", "uvicorn")),
-    ):
-        if any(word in hints for word in words):
+def _words(container: Mapping[str, Any]) -> str:
+    """The command line that the manifest gives, as text to look for interpreters in."""
+    return " ".join(map(str, (*(container.get("command") or ()), *(container.get("args") or ())))).lower()
+
+
+def _style(reference: Reference, env: Mapping[str, str], words: str) -> str:
+    """The language that variables, the image's name or the command line speak of; Go where nothing does."""
+    names = " ".join((*env, reference.path, reference.tag)).lower()
+    for style, hints, commands in _LANGUAGES:
+        if any(hint in names for hint in hints) or any(re.search(rf"\b{word}\b", words) for word in commands):
             return style
     return "go"
 
