@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube import quantity
-from firedrill.world.kube.api import strategy
+from firedrill.world.kube.api import ApiError, strategy
 from firedrill.world.kube.controllers import _pods
 from firedrill.world.kube.objects import Obj, condition, dig, is_deleting, meta, name_of
 from firedrill.world.sim.clock import epoch_ms
@@ -64,7 +64,12 @@ def readings(world: World, namespace: str, pods: Sequence[Obj]) -> Usage:
     """
     lister = strategy.computed(_METRICS)
     if lister is not None:
-        found = {name_of(item): item for item in lister(world, namespace)}
+        try:
+            found = {name_of(item): item for item in lister(world, namespace)}
+        except ApiError as refusal:
+            raise MetricError(
+                f"unable to fetch metrics from resource metrics API: {refusal.message}"
+            ) from None
         return {name_of(pod): _of_item(found[name_of(pod)]) for pod in pods if name_of(pod) in found}
     from firedrill.world.kube import kubelet
 

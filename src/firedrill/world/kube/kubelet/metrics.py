@@ -5,36 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube import quantity
-from firedrill.world.kube.api import strategy
+from firedrill.world.kube.api import ApiError, strategy
 from firedrill.world.kube.kubelet.reading import usage
 from firedrill.world.kube.kubelet.state import kubelets, node_of
-from firedrill.world.kube.objects import Obj, dig, labels_of, name_of, namespace_of
+from firedrill.world.kube.objects import Obj, condition, dig, labels_of, name_of, namespace_of
 from firedrill.world.sim.clock import epoch_ms, rfc3339
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
+_API = "v1beta1.metrics.k8s.io"
 _WINDOW = 15_000
 _SYSTEM_CPU, _SYSTEM_MEMORY = 90, 780 * 1024 * 1024
 """What the kubelet, the runtime and the kernel of a node use besides its pods."""
 
 
-def _served(world: World) -> bool:
-    """Whether a ready metrics-server answers; a cluster without the Service is taken to have another one."""
-    store = world.cluster.store
-    if store.get("services", "kube-system", "metrics-server") is None:
-        return True
-    return any(
-        item.get("type") == "Ready" and item.get("status") == "True"
-        for pod in store.pods_labelled("kube-system", "k8s-app", "metrics-server")
-        for item in dig(pod, "status", "conditions", default=())
-    )
+def _refuse_unserved(world: World, resource: str) -> None:
+    """Refuse while the metrics server cannot be reached; a cluster without it is taken to have another one.
+
+    Raises:
+        ApiError: 503.
+    """
+    found = world.cluster.store.get("apiservices.apiregistration.k8s.io", "", _API)
+    if found is not None and (condition(found, "Available") or {}).get("status") != "True":
+        text = f"the server is currently unable to handle the request (get {resource})"
+        raise ApiError(503, "ServiceUnavailable", text)
 
 
 def pod_metrics(world: World, namespace: str) -> list[Obj]:
-    """`PodMetrics` of the running pods; a pod appears once it has been scraped twice."""
-    if not _served(world):
-        return []
+    """`PodMetrics` of the running pods; a pod appears once it has been scraped twice.
+
+    Raises:
+        ApiError: the metrics server cannot be reached.
+    """
+    _refuse_unserved(world, "pods.metrics.k8s.io")
     moment = world.now - world.now % _WINDOW
     out = []
     for pod in world.cluster.store.list("pods", namespace or None):
@@ -53,9 +57,12 @@ def pod_metrics(world: World, namespace: str) -> list[Obj]:
 
 
 def node_metrics(world: World, _: str) -> list[Obj]:
-    """`NodeMetrics` of the nodes that report."""
-    if not _served(world):
-        return []
+    """`NodeMetrics` of the nodes that report.
+
+    Raises:
+        ApiError: the metrics server cannot be reached.
+    """
+    _refuse_unserved(world, "nodes.metrics.k8s.io")
     moment = world.now - world.now % _WINDOW
     sums: dict[str, tuple[int, int]] = {}
     for state in kubelets(world).pods.values():
