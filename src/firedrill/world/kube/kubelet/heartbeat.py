@@ -72,8 +72,8 @@ def conditions(world: World, node: NodeState) -> list[Obj]:
 
 
 def say(world: World, name: str, type_: str, reason: str, message: str, component: str) -> None:
-    """Record an event about a node, in the namespace `default`, as node events are."""
-    about = {"kind": "Node", "apiVersion": "v1", "name": name, "uid": name, "namespace": "default"}
+    """Record an event about a node: the event is in the namespace `default`, the node in none."""
+    about = {"kind": "Node", "apiVersion": "v1", "name": name, "uid": name}
     host = name if component in {"kubelet", "kube-proxy"} else ""
     events.record(world, about, type_, reason, message, component=component, host=host)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.kube.controllers import base
 from firedrill.world.kube.kubelet import heartbeat, static
-from firedrill.world.kube.kubelet.state import PARTS, NodeState, keep_node, kubelets, node_of
+from firedrill.world.kube.kubelet.state import PARTS, NodeState, PodState, keep_node, kubelets, node_of
 from firedrill.world.kube.network.state import NetworkState
-from firedrill.world.kube.objects import name_of, namespace_of
+from firedrill.world.kube.objects import dig, name_of, namespace_of
 from firedrill.world.sim.handlers import handler
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def reboot(world: World, name: str) -> None:
     Raises:
         LookupError: there is no such node.
     """
-    from firedrill.world.kube.kubelet import running
+    from firedrill.world.kube.kubelet import lifecycle, running
 
     node = _known(world, name)
     part = kubelets(world)
@@ -125,9 +125,25 @@ def reboot(world: World, name: str) -> None:
             now = state
             for found in state.containers.values():
                 now = running.end(world, now, found, 255, "Unknown")
+            now = _prepared_anew(world, now)
             part.pods[state.uid] = replace(now, sandbox="none", ip="", busy="")
-    node = keep_node(world, replace(node, boots=node.boots + 1, booted=world.now, down=frozenset(PARTS)))
+    static.machine_down(world, node)
+    boots = node.boots + 1
+    node = replace(node, boots=boots, booted=world.now, down=frozenset(PARTS), silent_since=world.now)
+    keep_node(world, node)
+    lifecycle.silent(world, name)
     world.schedule(world.rng.integer(20_000, 45_000, "node.boot", name, node.boots), "kubelet.boot", name)
+
+
+def _prepared_anew(world: World, state: PodState) -> PodState:
+    """What the init containers have done is lost with the sandbox: they will run once more."""
+    pod = world.cluster.store.get("pods", state.namespace, state.name)
+    for item in dig(pod or {}, "spec", "initContainers", default=()):
+        found = state.containers.get(item["name"])
+        if found is not None and found.ended and found.run is not None:
+            lost = replace(found.run, code=255, reason="Unknown")
+            state = state.having(replace(found, run=lost))
+    return state
 
 
 @handler("kubelet.boot")
@@ -138,6 +154,7 @@ def _boot(world: World, name: str) -> None:
     boot = world.rng.uuid("node.boot", name, node.boots)
     heartbeat.tell(world, name, "Warning", "Rebooted", f"Node {name} has been rebooted, boot id: {boot}")
     heartbeat.say(world, name, "Normal", "Starting", "", "kube-proxy")
+    static.machine_up(world, name)
     world.schedule(800, "kubelet.resume", name)
 
 

@@ -13,9 +13,11 @@ from firedrill.world.kube import events
 from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.api.request import ADMIN
 from firedrill.world.kube.controllers import base
-from firedrill.world.kube.kubelet.state import NodeState, keep_node, node_of
+from firedrill.world.kube.kubelet import heartbeat
+from firedrill.world.kube.kubelet.state import NodeState, keep_node, kubelets, node_of
 from firedrill.world.kube.objects import Obj
 from firedrill.world.sim.clock import rfc3339_micro
+from firedrill.world.sim.handlers import handler
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -206,9 +208,39 @@ def start(world: World, node: str, component: str) -> None:
         raise LookupError(f"node {node!r} has no stopped static pod called {component!r}")
     found = keep_node(world, _with_static(found, found.static_down - {component}))
     _client(world).create(mirror_pod(world, found, component))
+    _run_again(world, found, component)
+
+
+def _run_again(world: World, node: NodeState, component: str) -> None:
+    """A component begins: it wins its election, and the node controller learns of all nodes."""
     base.start_component(world, component)
     if component in ELECTED:
-        _elect(world, found, component)
+        _elect(world, node, component)
+    if component == "kube-controller-manager":
+        for name in sorted(kubelets(world).nodes):
+            heartbeat.say_registered(world, name)
+
+
+def machine_down(world: World, node: NodeState) -> None:
+    """The machine of a control plane goes down, and its components with it."""
+    for component in ELECTED if node.control_plane else ():
+        if component not in node.static_down:
+            base.stop_component(world, component)
+
+
+def machine_up(world: World, name: str) -> None:
+    """The machine of a control plane has come up: its components begin within half a minute."""
+    node = node_of(world, name)
+    for component in ELECTED if node is not None and node.control_plane else ():
+        delay = world.rng.integer(9_000, 28_000, "static.boot", component, world.now)
+        world.schedule(delay, "kubelet.static", name, component)
+
+
+@handler("kubelet.static")
+def _component_up(world: World, name: str, component: str) -> None:
+    node = node_of(world, name)
+    if node is not None and component not in node.static_down and not base.is_up(world, component):
+        _run_again(world, node, component)
 
 
 def restore(world: World, node: NodeState, name: str) -> None:

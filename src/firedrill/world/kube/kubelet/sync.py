@@ -11,7 +11,7 @@ from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import node_user
 from firedrill.world.kube.controllers import base
-from firedrill.world.kube.kubelet import admit, containers, status, stopping, volumes
+from firedrill.world.kube.kubelet import admit, cni, containers, status, stopping, volumes
 from firedrill.world.kube.kubelet.state import (
     Container,
     NodeState,
@@ -196,11 +196,19 @@ def _mount(world: World, pod: Obj, state: PodState) -> PodState:
 
 def _sandbox(world: World, pod: Obj, state: PodState, node: NodeState) -> PodState:
     error = ""
+    if node.runs("containerd") and not node.runs("network") and not pod["spec"].get("hostNetwork"):
+        tell(world, pod, "Warning", "NetworkNotReady", cni.NOT_READY)
+        retry(world, state)
+        return state
     limit = pod_memory_limit(pod["spec"])
     if not node.runs("containerd"):
         error = _DIAL
     elif 0 < limit < _SANDBOX_MEMORY:
         error = _OOM_SANDBOX
+    elif not pod["spec"].get("hostNetwork"):
+        error = cni.refusal(world, state, node)
+    if node.runs("containerd") and any(item.run is not None for item in state.containers.values()):
+        tell(world, pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
     state = keep(world, replace(state, sandboxes=state.sandboxes + 1))
     if error:
         tell(world, pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
