@@ -66,6 +66,7 @@ def add(world: World, effect: Effect) -> None:
     part = world.cluster.part(Effects)
     part.rows = (*part.rows, effect)
     part.version += 1
+    _changed(world)
 
 
 def remove(world: World, source: str) -> None:
@@ -73,6 +74,14 @@ def remove(world: World, source: str) -> None:
     part = world.cluster.part(Effects)
     part.rows = tuple(row for row in part.rows if row.source != source)
     part.version += 1
+    _changed(world)
+
+
+def _changed(world: World) -> None:
+    """Probers that had no reason to look again have one now."""
+    from firedrill.world.kube.kubelet import probes
+
+    probes.wake_all(world)
 
 
 def total(world: World, on: tuple[str, ...], parameter: Parameter) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from firedrill.world.kube import effects
 from firedrill.world.kube.kubelet.state import Container, PodState
@@ -18,6 +21,7 @@ _CORE_SETTINGS = (
     r"\x00\x00\x1e\x04\x00\x00\x00\x00\x00\x00\x03\x7f\xff\xff\xff\x00\x04\x00@\x00\x00\x00\x05\x00@\x00"
     r"\x00\x00\x06\x00\x00@\x00\xfe\x03\x00\x00\x00\x01\x00\x00\x04\b\x00\x00\x00\x00\x00\x00?\x00\x01"
 )
+_TOO_LATE = "context deadline exceeded"
 _DAY = 86_400_000
 _CORE = {"python", "pyserver", "node", "cpp", "ruby", "php"}
 
@@ -155,6 +159,9 @@ def _http(
                 f'{get}net/http: HTTP/1.x transport connection broken: malformed HTTP response "{reply}"',
             )
         return Outcome(False, f"{get}EOF")
+    passed = _delegated(world, state, found, path, host, get)
+    if passed is not None:
+        return passed
     status = found.health.status
     if not status:
         bare = path.partition("?")[0]
@@ -164,6 +171,37 @@ def _http(
     if 200 <= status < 400:
         return GOOD
     return Outcome(False, f"HTTP probe failed with statuscode: {status}")
+
+
+def _delegated(
+    world: World, state: PodState, found: Container, path: str, host: str, get: str
+) -> Outcome | None:
+    """What a mesh's agent answers on a path behind which it carries out the probe of another container."""
+    text = found.run.plan.delegated if found.run is not None else ""
+    if not text or not path.startswith("/app-health/"):
+        return None
+    inner = _prober(text, path)
+    if inner is None:
+        return Outcome(False, "HTTP probe failed with statuscode: 404")
+    timeout = max(int(inner.get("timeoutSeconds") or 1), 1)
+    for key, look in (("httpGet", _http), ("grpc", _grpc)):
+        handler = inner.get(key)
+        if isinstance(handler, Mapping) and str(handler.get("port")).isdecimal():
+            outcome = look(world, state, found, handler, host, int(handler["port"]), timeout)
+            if not outcome.good and (key == "grpc" or _TOO_LATE in outcome.message):
+                return Outcome(False, f"{get}{_TOO_LATE} (Client.Timeout exceeded while awaiting headers)")
+            return GOOD if outcome.good else Outcome(False, "HTTP probe failed with statuscode: 500")
+    return GOOD
+
+
+@lru_cache(maxsize=256)
+def _prober(text: str, path: str) -> Mapping[str, Any] | None:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    inner = found.get(path) if isinstance(found, dict) else None
+    return inner if isinstance(inner, dict) else None
 
 
 def _tcp(

@@ -26,9 +26,11 @@ _LISTS = (
     "writes",
     "needs_env",
     "needs_hosts",
+    "ends",
     "commands",
     "lines",
 )
+_VALUES = ("style", "cpu", "runs", "term", "user", "warm", "delegates")
 _SUFFIXES = (".pkg.dev", ".gcr.io", ".azurecr.io", ".amazonaws.com")
 
 
@@ -98,7 +100,9 @@ def public() -> Mapping[str, Repository]:
 def program_from(item: Mapping[str, Any]) -> Program:
     """A program from its entry in a data file (see the head of `programs.yaml`)."""
     plain: dict[str, Any] = {key: tuple(item[key]) for key in _LISTS if key in item}
-    plain |= {key: item[key] for key in ("style", "cpu", "runs", "term", "user", "warm") if key in item}
+    plain |= {
+        key: item[key] for key in ("style", "cpu", "runs", "term", "user", "warm", "delegates") if key in item
+    }
     if "memory" in item:
         plain["memory"] = int(item["memory"] * MIB)
     if "size" in item:

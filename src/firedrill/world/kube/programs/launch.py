@@ -118,6 +118,7 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
     plan = Plan(
         ready_after=start,
         warm=program.warm * 1000 // cores,
+        delegated=setting.env.get(program.delegates, "") if program.delegates else "",
         memory=program.memory,
         cpu=program.cpu,
         term=program.term,
@@ -125,7 +126,8 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
         style=program.style,
         process=" ".join(program.entrypoint) or f"/{program.name}",
     )
-    if not program.runs:
+    args = setting.container.get("args") or ()
+    if not program.runs or (args and str(args[0]) in program.ends):
         return replace(plan, exit_after=min(start, 300), exit_code=0, lines=())
     for names in program.needs_env:
         if not any(setting.env.get(name) for name in names.split("|")):

@@ -50,6 +50,8 @@ class Program:
         needs_env: variables without which it ends at the start.
         needs_hosts: variables that name a host which must resolve at the start.
         user: uid it runs as unless the pod says otherwise.
+        ends: first arguments with which it does one thing and ends.
+        delegates: the variable with a JSON object that says, by HTTP path, which other probe it carries out.
         commands: further executables that are known to exist in the image.
         size: of the image, compressed.
         architectures: the image was built for these.
@@ -73,6 +75,8 @@ class Program:
     needs_env: tuple[str, ...] = ()
     needs_hosts: tuple[str, ...] = ()
     user: int = 0
+    ends: tuple[str, ...] = ()
+    delegates: str = ""
     commands: tuple[str, ...] = ()
     size: int = 40_000_000
     architectures: tuple[str, ...] = ("amd64", "arm64")
@@ -88,6 +92,7 @@ class Plan:
         fail_code: exit code then.
         listens: (port, protocol, HTTP paths, gRPC health) that open after `ready_after` ms.
         warm: ms after that in which answers wait until it has warmed up.
+        delegated: what it probes for others, as the JSON text that its environment gave it.
         exit_after: ms until it ends by itself; -1 for never.
         exit_code, exit_reason: how it ends then.
         memory: bytes in use; `leak` more in every second.
@@ -104,6 +109,7 @@ class Plan:
     listens: tuple[tuple[int, str, tuple[str, ...], bool], ...] = ()
     ready_after: int = 0
     warm: int = 0
+    delegated: str = ""
     exit_after: int = -1
     exit_code: int = 0
     exit_reason: str = "Completed"
