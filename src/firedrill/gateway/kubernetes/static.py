@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TEXT = b"text/plain; charset=utf-8"
 _CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/start-apiextensions-controllers")
+_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 _PUBLIC: Headers = ((b"cache-control", b"public"), (b"vary", b"Accept"))
 
 
@@ -45,7 +46,8 @@ def serve(host: Host, scope: Scope, path: str) -> Answer:
     if head in {"api", "apis"}:
         return _discovery(host, parts, scope)
     if not parts:
-        known = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"]
+        known = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3"]
+        known += ["/readyz", "/version"]
         return Answer(200, dumps({"paths": known}, pretty=True))
     raise errors.no_such_path()
 
@@ -81,12 +83,28 @@ def _openapi(host: Host, parts: list[str], scope: Scope) -> Answer:
     kinds, release = host.world.cluster.kinds, host.world.cluster.settings.version
     if parts == ["v3"]:
         return _tagged(dumps(schema.openapi_v3_index(kinds, release)), scope)
+    if parts == ["v2"]:
+        if _V2_PROTOBUF in header(scope, b"accept"):
+            media = _V2_PROTOBUF.replace("@", ".")  # what servers answer: "@" is no part of a media type
+            return _tagged(_v2_protobuf(release), scope, media.encode())
+        return _tagged(schema.openapi_v2_bytes(release), scope)
     if len(parts) in {3, 4} and parts[0] == "v3" and parts[1] in {"api", "apis"}:
         group, version = ("", parts[2]) if len(parts) == 3 else (parts[2], parts[3])
         found = schema.openapi_v3_bytes(kinds, group, version, release)
         if found and (parts[1] == "api") == (not group):
             return _tagged(found, scope)
     raise errors.no_such_path()
+
+
+def _v2_protobuf(release: str) -> bytes:
+    """A document with a title and no definitions.
+
+    kubectl asks for it where a group has no document of version 3 and for `kind: List`. With nothing in it,
+    it leaves validation to the server and merges by the types it has itself.
+    """
+    title, version = b"Kubernetes", f"v{release}.0".encode()
+    info = b"\x0a" + bytes([len(title)]) + title + b"\x12" + bytes([len(version)]) + version
+    return b"\x0a\x032.0\x12" + bytes([len(info)]) + info
 
 
 def _discovery(host: Host, parts: list[str], scope: Scope) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import orjson
@@ -151,6 +152,9 @@ class Renderer:
         if shape == "Table" and obj.get("kind") == self._kind.kind:
             version = {"resourceVersion": dig(obj, "metadata", "resourceVersion", default="")}
             return self._table([obj], version, None)
+        if shape == "Table" and obj.get("kind") == "Scale":
+            kind = replace(self._kind, group="autoscaling", version="v1", kind="Scale", plural="scales")
+            return Renderer(self._world, kind, self._wanted, include=self._include)._single(obj, shape)
         if shape and shape != "Table":
             return self._of(_METADATA, obj, _metadata)
         return self._of(_WHOLE, obj, orjson.dumps)

@@ -10,6 +10,7 @@ from firedrill.world.kube.schema.openapi import (
     openapi_v3_digest,
     openapi_v3_index,
 )
+from firedrill.world.kube.schema.openapi_v2 import openapi_v2_bytes
 from firedrill.world.kube.schema.validate import validate
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "decode_body",
     "default",
     "definitions",
+    "openapi_v2_bytes",
     "openapi_v3",
     "openapi_v3_bytes",
     "openapi_v3_digest",
