@@ -14,6 +14,9 @@ from firedrill.world.kube.programs.model import HEALTHY, Health, Plan
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
+PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
+"""Why a container waits whose image cannot be had."""
+
 PARTS = ("kubelet", "containerd", "kube-proxy", "network")
 """Parts of a node that can be stopped."""
 
@@ -72,6 +75,8 @@ class Container:
         probes: by kind: startup, readiness, liveness.
         killing: what it will be killed with; empty where it is not being killed.
         renew: the kubelet has ended its run itself and is about to begin the next.
+        told: (reason, message) of a failing pull, as the API was told: with every pass the kubelet first
+            tells what the pass before has come to.
         back_off, back_off_at: of restarts: the pause and when it was set.
         pull_back_off, pull_failed: of pulls: the pause and when the last one failed.
         pulls: how often its image was asked for.
@@ -89,6 +94,7 @@ class Container:
     probes: Mapping[str, Probing] = field(default_factory=dict)
     killing: str = ""
     renew: bool = False
+    told: tuple[str, str] = ("", "")
     back_off: int = 0
     back_off_at: int = 0
     pull_back_off: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, Run
+from firedrill.world.kube.kubelet.state import PULLING, Container, NodeState, PodState, Run
 from firedrill.world.kube.objects import Obj, condition, dig, with_condition
 from firedrill.world.kube.programs.reference import parse_reference
 from firedrill.world.kube.qos import qos_class
@@ -182,12 +182,14 @@ def _container(pod: Obj, state: PodState, item: Mapping[str, Any], *, init: bool
     if init and not is_sidecar(item):
         out["ready"] = _was_done(found)
     if found.waiting:
-        reason = found.waiting
+        reason, message = found.waiting, found.message
+        if reason in PULLING:
+            reason, message = found.told if found.told[0] else ("ContainerCreating", "")
         if reason == "ContainerCreating" and pod["spec"].get("initContainers"):
             reason = "PodInitializing"
         waiting: Obj = {"reason": reason}
-        if found.message:
-            waiting["message"] = found.message
+        if message:
+            waiting["message"] = message
         out["state"] = {"waiting": waiting}
         last = run if run is not None and not run.running else last
     elif run is not None and run.running:

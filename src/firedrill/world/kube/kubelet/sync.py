@@ -13,6 +13,7 @@ from firedrill.world.kube.api.request import node_user
 from firedrill.world.kube.controllers import base
 from firedrill.world.kube.kubelet import admit, cni, containers, status, stopping, volumes
 from firedrill.world.kube.kubelet.state import (
+    PULLING,
     Container,
     NodeState,
     PodState,
@@ -90,10 +91,18 @@ def reconcile(world: World, key: str) -> None:
     if state.verdict[0] or is_deleting(pod):
         state = stopping.stop(world, pod, state)
     else:
-        state = _advance(world, pod, state, node)
+        state = _advance(world, pod, _told(world, state), node)
         _hasten(world, pod, state)
         state = kubelets(world).pods[state.uid]
     write_status(world, pod, state)
+
+
+def _told(world: World, state: PodState) -> PodState:
+    for found in state.containers.values():
+        news = (found.waiting, found.message)
+        if found.waiting in PULLING and found.told != news:
+            state = keep(world, state.having(replace(found, told=news)))
+    return state
 
 
 def _hasten(world: World, pod: Obj, state: PodState) -> None:
