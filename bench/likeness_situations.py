@@ -21,6 +21,8 @@ from firedrill.world.build import apply_manifests, make_world
 from firedrill.world.kube import programs
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj
+from likeness_history import deeds, relive, traces
+from likeness_templates import PROXY, described_pods, hashes, is_meshed, known, mesh
 from likeness_text import age_seconds, table
 
 NAMESPACE = "boutique"
@@ -66,6 +68,8 @@ def build(case: Case, seed: int = 11) -> World:
     """The situation of a recording, at the age at which it was recorded."""
     age = age_of_application(case)
     world = _cluster(seed).fork()
+    _other_volumes(world, case)
+    relive(world, deeds(list(traces(case.texts, NODES[0])), age), age + 16, NODES[0])
     manifests = [_like_recorded(case, obj) for obj in load_application("online-boutique")]
     _RECIPES[case.fault](world, case, manifests, age)
     return world
@@ -76,17 +80,58 @@ def _cluster(seed: int) -> World:
     """The cluster before: its nodes have run the application in earlier experiments and have its images."""
     world = make_world(seed, nodes=NODES, settle=False)
     client = Client(world)
-    client.patch("nodes", "", NODES[0], {"spec": {"unschedulable": True}})
+    client.patch("nodes", "", NODES[0], {"spec": {"unschedulable": True, "taints": None}})
     application = load_application("online-boutique")
-    programs.learn(world, application)
+    additions = _additions()
+    programs.learn(world, [*application, *additions])
+    apply_manifests(world, additions, namespace="kube-system")
     _pull_before(world, application)
     return world
+
+
+def _additions() -> list[Obj]:
+    """What else ran in the recorded cluster's kube-system, as its events and node descriptions name it."""
+    registry = "easzlab.io.local:5000"
+    scraper = f"{registry}/kubernetesui/metrics-scraper:v1.0.8"
+    return [
+        _addition(
+            "DaemonSet", "node-local-dns", "node-cache", f"{registry}/easzlab/k8s-dns-node-cache:1.23.1"
+        ),
+        _addition(
+            "Deployment",
+            "kubernetes-dashboard",
+            "kubernetes-dashboard",
+            f"{registry}/kubernetesui/dashboard:v2.7.0",
+        ),
+        _addition("Deployment", "dashboard-metrics-scraper", "dashboard-metrics-scraper", scraper),
+    ]
+
+
+def _addition(kind: str, name: str, container: str, image: str, init: list[Obj] | None = None) -> Obj:
+    labels = {"app": name}
+    spec: Obj = {
+        "containers": [{"name": container, "image": image}],
+        "tolerations": [{"operator": "Exists"}] if kind == "DaemonSet" else [],
+        "hostNetwork": kind == "DaemonSet",
+    }
+    if init:
+        spec["initContainers"] = init
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
 
 
 def _pull_before(world: World, application: list[Obj]) -> None:
     """One pod on each worker runs every image for a while, and is gone again."""
     client = Client(world)
     images = [item["image"] for obj in application if obj["kind"] == "Deployment" for item in _all(obj)]
+    images.append(PROXY)
     containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images)]
     for node in NODES[1:]:
         client.create(
@@ -161,14 +206,42 @@ def _like_recorded(case: Case, obj: Obj) -> Obj:
     """A manifest with the spec that the recording shows for it, where it describes that object."""
     if obj["kind"] == "Deployment":
         return _deployment_like(case, obj)
+    if obj["kind"] in {"PersistentVolume", "PersistentVolumeClaim"}:
+        _volume_like(case, obj)
     return obj
+
+
+def _volume_like(case: Case, obj: Obj) -> None:
+    """The recorded name and capacity of the application's volume, and the size that its claim asked for."""
+    texts = case.texts
+    volumes = table(texts.get("get-persistentvolumes", ""))
+    own = [
+        row for row in volumes if row["STATUS"] in {"Available", "Bound"} and row["NAME"].startswith("redis")
+    ]
+    if not own:
+        return
+    if obj["kind"] == "PersistentVolume":
+        obj["metadata"]["name"] = own[0]["NAME"]
+        obj["spec"]["capacity"] = {"storage": own[0]["CAPACITY"]}
+        obj["spec"]["hostPath"] = {"path": "/data/redis"}
+    elif own[0]["STATUS"] == "Bound":
+        obj["spec"]["resources"] = {"requests": {"storage": own[0]["CAPACITY"]}}
+    if obj["spec"].get("volumeName"):
+        obj["spec"]["volumeName"] = own[0]["NAME"]
 
 
 def _described_pod(case: Case, name: str) -> str:
     for pod, text in case.described("pods").items():
         if pod.startswith(name + "-"):
             return text
-    return case.described("deployments").get(name, "")
+    if name in case.described("deployments"):
+        return case.described("deployments")[name]
+    return _every_pod(case.folder.parent.parent).get((name, hashes(case.texts).get(name, "")), "")
+
+
+@cache
+def _every_pod(root: Path) -> Mapping[tuple[str, str], str]:
+    return described_pods(case.texts for case in cases(root))
 
 
 def _deployment_like(case: Case, obj: Obj) -> Obj:
@@ -178,12 +251,33 @@ def _deployment_like(case: Case, obj: Obj) -> Obj:
     for row in table(case.texts.get("get-deployments", "")):
         if row["NAME"] == name and "/" in row["READY"]:
             obj["spec"]["replicas"] = int(row["READY"].partition("/")[2])
+    _placed_like(case, name, spec, text)
     recorded = _containers(text)
     for container in spec["containers"]:
         fields = recorded.get(container["name"])
         if fields:
             _container_like(container, fields)
+        container.update(known(name, hashes(case.texts).get(name, "")))
+    if is_meshed(case.texts):
+        mesh(obj)
     return obj
+
+
+def _placed_like(case: Case, name: str, spec: Obj, text: str) -> None:
+    """The recorded node selector; and among nodes that are as good, the one that the real scheduler took.
+
+    Which of several equally good nodes a pod gets is luck, and decides which pods a node's fault meets.
+    """
+    label = _field(text, "Node-Selectors")
+    if "=" in label and case.fault not in {"node_selector_mismatch"}:
+        spec["nodeSelector"] = dict([label.split("=", 1)])
+    rows = table(case.texts.get("get-pods-wide", ""))
+    nodes = [row["NODE"] for row in rows if row["NAME"].rsplit("-", 2)[0] == name]
+    if len(nodes) == 1 and nodes[0] in NODES:
+        wanted = [{"key": "kubernetes.io/hostname", "operator": "In", "values": nodes}]
+        preferred = [{"weight": 100, "preference": {"matchExpressions": wanted}}]
+        term = {"preferredDuringSchedulingIgnoredDuringExecution": preferred}
+        spec["affinity"] = {**spec.get("affinity", {}), "nodeAffinity": term}
 
 
 def _container_like(container: Obj, fields: Mapping[str, str]) -> None:
@@ -204,6 +298,102 @@ def _container_like(container: Obj, fields: Mapping[str, str]) -> None:
     recorded = dict(re.findall(r"^(\w+):[ \t]+(\S+)$", fields.get("Environment", ""), re.MULTILINE))
     for entry in container.get("env") or ():
         entry["value"] = recorded.get(entry["name"], entry["value"])
+
+
+# --- what else was there
+
+
+def _extras(case: Case) -> list[Obj]:
+    """Workloads in the recorded namespace that are none of the application's."""
+    own = {obj["metadata"]["name"] for obj in load_application("online-boutique")}
+    out = []
+    asked = _asked(case)
+    for row in table(case.texts["get-deployments"]):
+        if row["NAME"] not in own:
+            out.append(_extra("Deployment", row["NAME"], asked.get(row["NAME"], {})))
+    pods = [row["NAME"] for row in table(case.texts["get-pods-wide"])]
+    sets = {name.rpartition("-")[0] for name in pods if name.rsplit("-", 2)[0] not in own}
+    for name in sorted(sets):
+        if not any(name.startswith(f"{other}-") for other in own) and pods and name not in asked:
+            out.append(_extra("DaemonSet", name, _hogging(case)))
+    return [obj for obj in out if obj["kind"] == "Deployment" or len(_pods_of(pods, obj)) == len(NODES)]
+
+
+def _pods_of(pods: list[str], obj: Obj) -> list[str]:
+    return [pod for pod in pods if pod.rpartition("-")[0] == obj["metadata"]["name"]]
+
+
+def _hogging(case: Case) -> dict[str, str]:
+    """What a DaemonSet must ask for so that what the faulty workload asks for fits nowhere."""
+    return {"memory": "9Gi"} if case.fault == "memory_capacity_mismatch" else {}
+
+
+def _asked(case: Case) -> dict[str, dict[str, str]]:
+    """What the pods of a workload asked for, where a quota refused them for that."""
+    refused = r'pods "([a-z-]+)-[a-z0-9]{6,10}-[a-z0-9]{5}" is forbidden: '
+    told = re.findall(refused + r".*?requested: requests\.(cpu|memory)=(\w+)", " ".join(case.texts.values()))
+    return {name: {resource: amount} for name, resource, amount in told}
+
+
+def _extra(kind: str, name: str, requests: dict[str, str]) -> Obj:
+    labels = {"app": name}
+    container = {"name": "server", "image": "redis:alpine", "resources": {"requests": requests}}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+def _other_volumes(world: World, case: Case) -> None:
+    """Volumes that earlier experiments have left: free ones, and those whose claim is gone."""
+    client = Client(world)
+    for row in table(case.texts.get("get-persistentvolumes", "")):
+        claim = row["CLAIM"].partition("/")[2]
+        left = row["STATUS"] == "Released" or (
+            row["STATUS"] == "Available" and not row["NAME"].startswith("redis")
+        )
+        if left:
+            client.create(_volume(row))
+        if left and claim:
+            apply_manifests(world, [_claim_of(row, claim)], namespace=NAMESPACE)
+            world.run_for(20 * _MS)
+            client.delete("namespaces", "", NAMESPACE)
+            world.run_for(40 * _MS)
+
+
+_MODES = {"RWO": "ReadWriteOnce", "ROX": "ReadOnlyMany", "RWX": "ReadWriteMany"}
+
+
+def _volume(row: Mapping[str, str]) -> Obj:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": row["NAME"]},
+        "spec": {
+            "capacity": {"storage": row["CAPACITY"]},
+            "accessModes": [_MODES[mode] for mode in row["ACCESS MODES"].split(",")],
+            "persistentVolumeReclaimPolicy": row["RECLAIM POLICY"],
+            "storageClassName": row["STORAGECLASS"],
+            "hostPath": {"path": f"/data/{row['NAME']}"},
+        },
+    }
+
+
+def _claim_of(row: Mapping[str, str], name: str, storage: str = "") -> Obj:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": [_MODES[mode] for mode in row["ACCESS MODES"].split(",")],
+            "storageClassName": row["STORAGECLASS"],
+            "volumeName": row["NAME"],
+            "resources": {"requests": {"storage": storage or row["CAPACITY"]}},
+        },
+    }
 
 
 # --- recipes: how each kind of situation came about
@@ -247,7 +437,7 @@ def _in_order(case: Case, manifests: list[Obj]) -> list[Obj]:
     for account in accounts:
         named = [obj["metadata"]["name"] == account["metadata"]["name"] for obj in order]
         order.insert(len(named) - named[::-1].index(True), account)
-    return [*volumes, *order]
+    return [*volumes, *_extras(case), *order]
 
 
 def _inject(world: World, fault: str, **args: Any) -> faults.Injection:
@@ -366,7 +556,10 @@ def _affinity(case: Case) -> dict[str, Any]:
 def _shunned(case: Case) -> dict[str, Any]:
     """One copy that fits nowhere shuns every application's pods; several shun each other."""
     replicas = re.search(r"(\d+) desired", case.described("deployments")[case.target()])
-    return {} if replicas and int(replicas[1]) > 1 else {"label": "app"}
+    if replicas and int(replicas[1]) > 1:
+        return {}
+    others = [obj["metadata"]["name"] for obj in _extras(case) if obj["kind"] == "DaemonSet"]
+    return {"label": f"app={others[0]}" if others else "app"}
 
 
 def _variable(case: Case) -> dict[str, Any]:
@@ -446,25 +639,64 @@ def _quota(late: bool) -> Recipe:
 
     def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
         name, text = next(iter(case.described("resourcequota").items()))
-        resource, _, hard = re.findall(r"^(\S+)\s+(\S+)\s+(\S+)$", text, re.MULTILINE)[-1]
+        resource, used, hard = re.findall(r"^(\S+)\s+(\S+)\s+(\S+)$", text, re.MULTILINE)[-1]
         missing = {row["NAME"] for row in table(case.texts["get-deployments"]) if row["UP-TO-DATE"] == "0"}
-        last = [
-            obj for obj in manifests if obj["kind"] == "Deployment" and obj["metadata"]["name"] in missing
-        ]
+        services = {row["NAME"] for row in table(case.texts["get-services"])}
+        last = [obj for obj in manifests if _comes_last(obj, missing, services)]
         first = [obj for obj in manifests if obj not in last]
+        pods = len(table(case.texts["get-pods-wide"]))
+        for obj in manifests:
+            _asking_like(case, obj, resource, used, pods)
         if late:
             _deploy(world, case, first)
             world.run_for(2 * _MS)
-            del resource
             _inject(world, case.fault, namespace=NAMESPACE, name=name, hard=hard)
         else:
             Client(world).create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
             _inject(world, case.fault, namespace=NAMESPACE, name=name, hard=hard)
-            _deploy_what_fits(world, first)
-        _deploy_what_fits(world, last)
+            world.run_for(1 * _MS)
+            _claims_before(world, case)
+            _deploy_what_fits(world, _in_order(case, first))
+        _deploy_what_fits(world, [*last, *_extras(case)] if late else last)
         world.run_for(age * _MS)
 
     return recipe
+
+
+def _comes_last(obj: Obj, missing: set[str], services: set[str]) -> bool:
+    name = obj["metadata"]["name"]
+    return (obj["kind"] == "Deployment" and name in missing) or (
+        obj["kind"] == "Service" and name not in services
+    )
+
+
+def _asking_like(case: Case, obj: Obj, resource: str, used: str, pods: int) -> None:
+    """Every pod asks for its share of what the quota shows as used, a refused one for what it was told."""
+    if obj["kind"] != "Deployment" or not resource.startswith("requests.") or "storage" in resource:
+        return
+    what = resource.partition(".")[2]
+    amount, unit = re.fullmatch(r"(\d+)(\w*)", used).groups()  # type: ignore[union-attr]
+    share = {what: f"{int(amount) // max(pods, 1)}{unit}"}
+    asked = _asked(case).get(obj["metadata"]["name"], share)
+    for container in _all(obj):
+        resources = container.setdefault("resources", {})
+        resources["requests"] = {**resources.get("requests", {}), **asked}
+        resources.pop("limits", None)
+
+
+def _claims_before(world: World, case: Case) -> None:
+    """Claims that are none of the application's and had been bound before it came."""
+    rows = {row["NAME"]: row for row in table(case.texts.get("get-persistentvolumes", ""))}
+    quota = " ".join(case.described("resourcequota").values())
+    used = re.findall(r"requests\.storage\s+(\S+)", quota)
+    for row in table(case.texts.get("get-persistentvolumeclaims", "")):
+        if row["NAME"].startswith("redis") or row["VOLUME"] not in rows:
+            continue
+        volume = rows[row["VOLUME"]]
+        Client(world).create(_volume(volume))
+        claim = _claim_of(volume, row["NAME"], used[0] if used else "")
+        apply_manifests(world, [claim], namespace=NAMESPACE)
+        world.run_for(2 * _MS)
 
 
 def _deploy_what_fits(world: World, manifests: list[Obj]) -> None:
@@ -474,6 +706,7 @@ def _deploy_what_fits(world: World, manifests: list[Obj]) -> None:
             apply_manifests(world, [obj], namespace=NAMESPACE)
         except InputError:
             continue
+        world.run_for(60)
 
 
 def _nodes(case: Case) -> list[str]:
@@ -572,12 +805,19 @@ def _node_part(before: bool) -> Recipe:
 def _disturbance(world: World, case: Case, manifests: list[Obj], age: int) -> None:
     """The application is healthy for a while before the network or the processor gets bad."""
     _deploy(world, case, manifests)
-    world.run_for(max(age - 180, 30) * _MS)
+    world.run_for(max(age - 190, 30) * _MS)
     if case.described("nodes"):
-        _inject(world, case.fault, node=next(iter(case.described("nodes"))))
+        done = _inject(world, case.fault, node=next(iter(case.described("nodes"))))
     else:
-        _inject(world, case.fault, namespace=NAMESPACE, name=case.target())
-    world.run_for(180 * _MS)
+        done = _inject(world, case.fault, namespace=NAMESPACE, name=case.target(), **_strength(case))
+    world.run_for(120 * _MS)
+    faults.revert(world, done)
+    world.run_for(70 * _MS)
+
+
+def _strength(case: Case) -> dict[str, Any]:
+    """One of the two delays was shorter than any probe waits: nothing was recorded of it."""
+    return {"delay_ms": 1000} if (case.fault, case.number) == ("pod_network_delay", "2") else {}
 
 
 _RECIPES: dict[str, Recipe] = {
