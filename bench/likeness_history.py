@@ -61,6 +61,8 @@ def traces(texts: Mapping[str, str], control_plane: str) -> Iterator[Trace]:
                     age = age_seconds(match[1])
                     if match[3] == "lease":
                         yield Trace(age, control_plane, match[2], match[4], match[5])
+                    elif match[3] == "pod" and match[2] == "SandboxChanged" and "-" in match[4]:
+                        yield Trace(age, "", "Rebooted", "kubelet", "all of them")
                     elif match[3] == "node":
                         source = "kube-proxy" if match[2] == "Starting" and not match[5] else "kubelet"
                         yield Trace(age, match[4], match[2], source, match[5])
@@ -78,6 +80,8 @@ def deeds(found: list[Trace], younger_than: int) -> list[Deed]:
         rebooted = any((item.node, where[1] + shift) in reboots for shift in (-1, 0, 1))
         if item.reason == "Rebooted":
             out.add(Deed(ago + 30, "reboot", item.node))
+        elif ("", where[1]) in reboots:
+            continue  # a trace of that start of the whole cluster
         elif item.reason == "Starting" and item.source == "kubelet" and not rebooted:
             out.add(Deed(ago, "restart", item.node, "kubelet"))
         elif item.reason == "Starting" and item.source == "kube-proxy" and not rebooted:
@@ -145,7 +149,10 @@ def _timeline(done: list[Deed]) -> list[tuple[int, Deed, bool]]:
 def _do(world: World, item: Deed, start: bool, control_plane: str) -> None:
     node = item.node or control_plane
     if item.what == "reboot":
-        nodes.reboot(world, node)
+        for name in (
+            [item.node] if item.node else [obj["metadata"]["name"] for obj in Client(world).list("nodes")]
+        ):
+            nodes.reboot(world, name)
     elif item.what == "cordon":
         Client(world).patch("nodes", "", node, {"spec": {"unschedulable": None if start else True}})
     elif start:

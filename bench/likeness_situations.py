@@ -224,7 +224,7 @@ def _volume_like(case: Case, obj: Obj) -> None:
         obj["metadata"]["name"] = own[0]["NAME"]
         obj["spec"]["capacity"] = {"storage": own[0]["CAPACITY"]}
         obj["spec"]["hostPath"] = {"path": "/data/redis"}
-    elif own[0]["STATUS"] == "Bound":
+    else:
         obj["spec"]["resources"] = {"requests": {"storage": own[0]["CAPACITY"]}}
     if obj["spec"].get("volumeName"):
         obj["spec"]["volumeName"] = own[0]["NAME"]
@@ -437,7 +437,7 @@ def _in_order(case: Case, manifests: list[Obj]) -> list[Obj]:
     for account in accounts:
         named = [obj["metadata"]["name"] == account["metadata"]["name"] for obj in order]
         order.insert(len(named) - named[::-1].index(True), account)
-    return [*volumes, *_extras(case), *order]
+    return [*volumes, *(obj for obj in _extras(case) if obj["kind"] == "DaemonSet"), *order]
 
 
 def _inject(world: World, fault: str, **args: Any) -> faults.Injection:
@@ -772,34 +772,45 @@ def _late_pods(case: Case) -> dict[str, int]:
     return {name: age for name, age in ages.items() if oldest - age > 8}
 
 
-def _node_part(before: bool) -> Recipe:
-    """A part of a node stops, as it had done before in the hour; pods that are made anew meet the gap."""
-
-    def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
-        node = next(iter(case.described("nodes")))
-        for _ in range(2):
-            earlier = _inject(world, case.fault, node=node)
-            world.run_for(70 * _MS)
-            faults.revert(world, earlier)
-            world.run_for(400 * _MS)
-        if before:
-            _inject(world, case.fault, node=node)
-            world.run_for(2 * _MS)
-            _deploy(world, case, manifests)
-            world.run_for(age * _MS)
-            return
-        _deploy(world, case, manifests)
-        world.run_for(12 * _MS)
+def _node_part(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+    """A part of a node stops soon after the application came; pods that are made anew meet the gap."""
+    node = next(iter(case.described("nodes")))
+    _deploy(world, case, manifests)
+    late = sorted(_late_pods(case).items(), key=lambda item: -item[1])
+    taken = {row["NAME"].rsplit("-", 2)[0] for row in _rows(case, "pods-wide") if "Creating" in row["STATUS"]}
+    left, stopped = age, False
+    for name, young in late:
+        if not stopped and (young < age - 20 or name not in taken):
+            world.run_for(_BEFORE_STOP * _MS)
+            left -= _BEFORE_STOP
+            stopped = bool(_inject(world, case.fault, node=node).fault)
+        world.run_for(max(left - young, 0) * _MS)
+        left = min(left, young)
+        for pod in Client(world).list("pods", NAMESPACE, f"app={name}"):
+            Client(world).delete("pods", NAMESPACE, pod["metadata"]["name"], grace=0)
+        if not stopped and name in taken:
+            world.run_for(150)
+            stopped = bool(_inject(world, case.fault, node=node).fault)
+    if not stopped:
         _inject(world, case.fault, node=node)
-        left = age - 12
-        for name, young in sorted(_late_pods(case).items(), key=lambda item: -item[1]):
-            world.run_for(max(left - young, 0) * _MS)
-            left = min(left, young)
-            for pod in Client(world).list("pods", NAMESPACE, f"app={name}"):
-                Client(world).delete("pods", NAMESPACE, pod["metadata"]["name"], grace=0)
-        world.run_for(left * _MS)
+    world.run_for(left * _MS)
 
-    return recipe
+
+_BEFORE_STOP = 14
+
+
+def _rows(case: Case, name: str) -> list[dict[str, str]]:
+    return table(case.texts[f"get-{name}"])
+
+
+def _runtime(world: World, case: Case, manifests: list[Obj], age: int) -> None:
+    """The application is deployed shortly before the kubelet gives up on the runtime that has stopped."""
+    volumes = [obj for obj in manifests if obj["kind"].startswith("PersistentVolume")]
+    _deploy(world, case, volumes)
+    _inject(world, case.fault, node=next(iter(case.described("nodes"))))
+    world.run_for(27 * _MS)
+    _deploy(world, case, [obj for obj in manifests if obj not in volumes])
+    world.run_for(age * _MS)
 
 
 def _disturbance(world: World, case: Case, manifests: list[Obj], age: int) -> None:
@@ -857,10 +868,10 @@ _RECIPES: dict[str, Recipe] = {
     "namespace_storage_quota_exceeded": _quota(late=False),
     "node_cordon_mismatch": _cordon,
     "taint_toleration_mismatch": _taint,
-    "kubelet_unavailable": _node_part(before=False),
-    "kube_proxy_unavailable": _node_part(before=False),
-    "kube_scheduler_unavailable": _node_part(before=False),
-    "containerd_unavailable": _node_part(before=True),
+    "kubelet_unavailable": _node_part,
+    "kube_proxy_unavailable": _node_part,
+    "kube_scheduler_unavailable": _node_part,
+    "containerd_unavailable": _runtime,
     "node_network_delay": _disturbance,
     "node_network_packet_loss": _disturbance,
     "pod_network_delay": _disturbance,

@@ -42,7 +42,7 @@ def hashes(texts: Mapping[str, str]) -> dict[str, str]:
 
 def described_pods(every: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], str]:
     """The described pods of all recordings, by workload and hash of the template."""
-    out = {}
+    out: dict[tuple[str, str], str] = {}
     for texts in every:
         for file, text in texts.items():
             match = re.fullmatch(r"describe-pods-(.+)-([a-z0-9]{6,10})-[a-z0-9]{5}", file)

@@ -148,7 +148,7 @@ def test_a_kubelet_that_comes_back_in_time_keeps_its_pods() -> None:
 def test_a_dead_runtime_makes_the_node_not_ready() -> None:
     world = make()
     kubelet.nodes.stop(world, "n1", "containerd")
-    world.run_for(30_000)
+    world.run_for(60_000)
     ready = reported(world)
     assert (ready["status"], ready["reason"]) == ("False", "KubeletNotReady")
     assert "container runtime is down" in ready["message"]

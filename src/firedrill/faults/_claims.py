@@ -46,6 +46,13 @@ def occupy(world: World, args: Mapping[str, Any]) -> Outcome:
     _remove(world, before)
     spec = {key: item for key, item in before["spec"].items() if key != "volumeName"}
     user.create(_claim(before, args["occupant"], {**spec, "volumeName": volume}))
+    reserved = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "namespace": args["namespace"],
+        "name": args["occupant"],
+    }
+    user.patch(_VOLUMES, "", volume, {"spec": {"claimRef": reserved}})
     user.create(_claim(before, args["name"], spec))
     causes, undo = _outcome(args, before, volume)
     return causes, (Undo(_CLAIMS, args["namespace"], args["occupant"]), *undo)

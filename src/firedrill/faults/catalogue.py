@@ -15,7 +15,7 @@ from firedrill import faults
 
 wrong_image = faults.find("incorrect-image-reference")
 injection = faults.inject(world, wrong_image, {"namespace": "shop", "name": "frontend"})
-injection.causes    # ('shop/Deployment/frontend',)
+injection.causes  # ('shop/Deployment/frontend',)
 faults.revert(world, injection)
 ```
 

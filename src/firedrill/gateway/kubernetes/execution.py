@@ -5,6 +5,7 @@ Source: the remote command subprotocols `v4.channel.k8s.io` and `v5.channel.k8s.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _CHUNK = 32 * 1024
+_SETTLE_SECONDS = 0.03
+"""Clients open their streams after the handshake, and throw away what comes before."""
 _INPUT_LIMIT = 1024 * 1024
 _TRUE = {"true", "1", "True", "t", "T", "TRUE"}
 _NOT_STARTED = "OCI runtime exec failed"
@@ -52,7 +55,7 @@ def plan(host: Host, pod: Obj, subresource: str, query: Query) -> Command:
     """Read the request for a command.
 
     Raises:
-        ApiError: the container is not there or does not run, or nothing is asked for.
+        ApiError: the pod has no such container or is over, or nothing is asked for.
     """
     first = query.first
     container = containers.choose(pod, first.get("container", ""), verb=subresource)
@@ -69,8 +72,6 @@ def plan(host: Host, pod: Obj, subresource: str, query: Query) -> Command:
         raise errors.bad_request(
             f"cannot exec into a container in a completed pod; current phase is {dig(pod, 'status', 'phase')}"
         )
-    if not containers.running(pod, container):
-        raise errors.internal(f'error executing command in container: container not found ("{container}")')
     return Command(namespace_of(pod), name_of(pod), container, argv, **flags)
 
 
@@ -86,7 +87,14 @@ async def run(host: Host, command: Command, scope: Scope, receive: Receive, send
         return
     await send({"type": "websocket.accept", "subprotocol": protocol})
     channels = _Channels(receive, send)
-    if command.argv and command.stdin and command.argv[0] in _SHELLS and len(command.argv) == 1:
+    await asyncio.sleep(_SETTLE_SECONDS)
+    pod = host.world.cluster.store.get("pods", command.namespace, command.pod)
+    if pod is None or not containers.running(pod, command.container):
+        refusal = errors.internal(
+            f'unable to upgrade connection: container not found ("{command.container}")'
+        )
+        await channels.end({**refusal.status()})
+    elif command.argv and command.stdin and command.argv[0] in _SHELLS and len(command.argv) == 1:
         await _shell(host, command, channels)
     elif command.argv:
         await _once(host, command, command.argv, channels, finish=True)
@@ -213,8 +221,6 @@ async def _line(host: Host, command: Command, channels: _Channels, line: str, co
 
 async def _attach(host: Host, command: Command, channels: _Channels) -> None:
     """What the container prints from now on; ends when the client goes away or the container ends."""
-    import asyncio
-
     from firedrill.gateway.kubernetes.watching import until_first
 
     async def follow() -> None:

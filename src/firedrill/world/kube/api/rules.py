@@ -227,13 +227,14 @@ def manager_of(request: Request) -> str:
     return request.options.field_manager or request.user_agent.split("/", 1)[0] or "unknown"
 
 
-def track(world: World, request: Request, kind: Kind, old: Obj | None, new: Obj) -> Obj:
-    """The object with the managers of its fields brought up to date."""
+def track(world: World, request: Request, kind: Kind, old: Obj | None, new: Obj, through: str = "") -> Obj:
+    """The object with the managers of its fields brought up to date, written `through` a subresource."""
     if request.patch_type == "apply" or kind.resource == "events":
         return new
     api_version = f"{request.group}/{request.version}" if request.group else request.version
     manager = manager_of(request)
-    return patch.track_update(old, new, manager, world.time, api_version, request.subresource, _schema(kind))
+    subresource = through or request.subresource
+    return patch.track_update(old, new, manager, world.time, api_version, subresource, _schema(kind))
 
 
 def _schema(kind: Kind) -> Any:

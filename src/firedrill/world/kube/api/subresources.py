@@ -50,7 +50,7 @@ def _scale(world: World, request: Request, kind: Kind) -> Response:
     if version:
         new = with_path(new, ("metadata", "resourceVersion"), version)
     inner = replace(request, subresource="", body=new, verb="update", patch_type=None, trusted=True)
-    done = writing.replace(world, inner, stored, obj, new)
+    done = writing.replace(world, inner, stored, obj, new, through="scale")
     return Response(200, _scale_of(done.obj, wanted_at, status_at, selector_at), done.warnings)
 
 

@@ -43,14 +43,14 @@ def create(world: World, request: Request, kind: Kind) -> Response:
 def _create(world: World, request: Request, kind: Kind, obj: Obj, warnings: list[str]) -> Response:
     if "status" in kind.subresources and not strategy.keeps_status_at_creation(kind.resource):
         obj = {key: item for key, item in obj.items() if key != "status"}
-    obj = rules.default(world, request, kind, obj)
-    obj, more = rules.mutate(world, request, kind, obj, None)
+    said = rules.default(world, request, kind, obj)
+    obj, more = rules.mutate(world, request, kind, said, None)
     obj = _with_identity(world, kind, obj)
     obj = strategy.prepare(world, kind.resource, obj, None)
     rules.check(world, request, kind, obj, None)
     _refuse_taken(world, request, kind, obj)
     more += rules.admit(world, request, kind, obj, None)
-    obj = rules.track(world, request, kind, None, obj)
+    obj = _tracked(world, request, kind, None, said, obj)
     if not request.options.dry_run:
         obj = save(world, kind.resource, obj)
     return Response(201, obj, tuple(warnings + more))
@@ -158,9 +158,19 @@ def stored(world: World, kind: Kind, namespace: str, name: str) -> Obj:
 
 
 def replace(
-    world: World, request: Request, kind: Kind, old: Obj, new: Obj, warnings: list[str] | None = None
+    world: World,
+    request: Request,
+    kind: Kind,
+    old: Obj,
+    new: Obj,
+    warnings: list[str] | None = None,
+    *,
+    through: str = "",
 ) -> Response:
     """Put `new` in the place of `old`, as far as the rules allow; an unchanged object is not written.
+
+    Args:
+        through: the subresource that the managers of its fields are told, where it is not the request's.
 
     Raises:
         ApiError: a precondition fails, or the object is malformed or not admitted.
@@ -186,16 +196,16 @@ def replace(
     obj = _carry_over(request, kind, old, new)
     if request.subresource == "":
         obj = rules.default(world, request, kind, obj)
-    more = list(warnings or [])
-    obj, said = rules.mutate(world, request, kind, obj, old)
-    more += said
+    said = obj
+    obj, told = rules.mutate(world, request, kind, obj, old)
+    more = [*(warnings or ()), *told]
     obj = strategy.prepare(world, kind.resource, obj, old)
     obj = _count_generation(kind, old, obj)
     if _same(old, obj):
         return Response(200, old, tuple(more))
     rules.check(world, request, kind, obj, old)
     more += rules.admit(world, request, kind, obj, old)
-    obj = rules.track(world, request, kind, old, obj)
+    obj = _tracked(world, request, kind, old, said, obj, through)
     if not request.options.dry_run:
         obj = save(world, kind.resource, obj)
         if is_deleting(obj) and not meta(obj).get("finalizers") and may_go(kind.resource, obj):
@@ -203,6 +213,15 @@ def replace(
             if last is not None:
                 notify(world, Change(world.cluster.store.rv, "DELETED", kind.resource, last, obj))
     return Response(200, obj, tuple(more))
+
+
+def _tracked(
+    world: World, request: Request, kind: Kind, old: Obj | None, said: Obj, obj: Obj, through: str = ""
+) -> Obj:
+    """The object with its fields' managers: whoever wrote owns what he said, not what admission added."""
+    managed = meta(rules.track(world, request, kind, old, said, through)).get("managedFields")
+    given = {key: item for key, item in obj["metadata"].items() if key != "managedFields"}
+    return {**obj, "metadata": {**given, "managedFields": managed} if managed else given}
 
 
 def may_go(resource: str, obj: Obj) -> bool:

@@ -16,7 +16,7 @@ from firedrill.world.kube.kubelet.heartbeat import say
 from firedrill.world.kube.kubelet.state import node_of
 from firedrill.world.kube.objects import Obj, condition, dig, name_of, with_condition
 from firedrill.world.kube.store import Change
-from firedrill.world.sim.clock import rfc3339
+from firedrill.world.sim.clock import epoch_ms, rfc3339
 from firedrill.world.sim.handlers import handler
 
 if TYPE_CHECKING:
@@ -52,6 +52,13 @@ def _last_lease(world: World, name: str) -> int:
     return node.silent_since - (node.silent_since - node.booted + node.number * 977) % period
 
 
+def _began(world: World) -> int:
+    """When the controller began to watch: it gives every node its grace period anew."""
+    lease = world.cluster.store.get("leases.coordination.k8s.io", "kube-system", _PROCESS)
+    acquired = dig(lease or {}, "spec", "acquireTime")
+    return epoch_ms(str(acquired)) if acquired else 0
+
+
 @handler("nodes.monitor")
 def _monitor(world: World, name: str) -> None:
     node, obj = node_of(world, name), world.cluster.store.get("nodes", "", name)
@@ -60,8 +67,12 @@ def _monitor(world: World, name: str) -> None:
     if _PROCESS in world.cluster.work.down:
         world.schedule(_PERIOD, "nodes.monitor", name)
         return
-    if world.now - _last_lease(world, name) < world.cluster.settings.node_grace:
+    grace = world.cluster.settings.node_grace
+    if world.now - _last_lease(world, name) < grace:
         silent(world, name)
+        return
+    if world.now - _began(world) < grace:
+        world.schedule(_PERIOD, "nodes.monitor", name)
         return
     items: Sequence[Mapping[str, Any]] = dig(obj, "status", "conditions", default=())
     new = list(items)

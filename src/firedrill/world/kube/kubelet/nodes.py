@@ -19,6 +19,8 @@ _GC_FAILED = (
     'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: '
     'dial unix /run/containerd/containerd.sock: connect: no such file or directory"'
 )
+_RUNTIME_MISSED = (30_000, 41_000)
+"""A kubelet calls its runtime down after 30 s without an answer, and reports every 10 s."""
 
 
 # --- parts that stop and start
@@ -49,9 +51,10 @@ def stop(world: World, name: str, part: str) -> None:
         keep_node(world, replace(node, silent_since=world.now))
         lifecycle.silent(world, name)
     elif part == "containerd":
-        delay = world.rng.integer(1_000, 9_000, "node.down", name, world.now)
+        delay = world.rng.integer(*_RUNTIME_MISSED, "node.down", name, world.now)
         world.schedule(delay, "kubelet.report", name)
-        world.schedule(delay + 10_000, "kubelet.gc", name)
+        first = world.rng.integer(0, 60_000, "node.gc", name, world.now)
+        world.schedule(first, "kubelet.gc", name)
     elif part == "kube-proxy":
         world.cluster.part(NetworkState).stop_proxy(name, world.cluster.store)
     elif part == "network":
@@ -81,8 +84,9 @@ def start(world: World, name: str, part: str) -> None:
 
 
 def _kubelet_starts(world: World, name: str) -> None:
-    keep_node(world, replace(_known(world, name), silent_since=-1))
+    keep_node(world, replace(_known(world, name), silent_since=-1, unschedulable=False))
     heartbeat.say_starting(world, name)
+    base.enqueue(world, "kubelet-node", base.key_of("", name))
     world.schedule(world.rng.integer(300, 1_500, "node.up", name, world.now), "kubelet.resume", name)
 
 
@@ -149,8 +153,9 @@ def _prepared_anew(world: World, state: PodState) -> PodState:
 @handler("kubelet.boot")
 def _boot(world: World, name: str) -> None:
     node = _known(world, name)
-    keep_node(world, replace(node, down=frozenset(), silent_since=-1))
+    keep_node(world, replace(node, down=frozenset(), silent_since=-1, unschedulable=False))
     heartbeat.say_starting(world, name)
+    base.enqueue(world, "kubelet-node", base.key_of("", name))
     boot = world.rng.uuid("node.boot", name, node.boots)
     heartbeat.tell(world, name, "Warning", "Rebooted", f"Node {name} has been rebooted, boot id: {boot}")
     heartbeat.say(world, name, "Normal", "Starting", "", "kube-proxy")

@@ -71,12 +71,7 @@ def server_side_apply(
         return with_managed(made, owner)
     entries = managed(live) or _before_first_apply(live, schema, now_text)
     said = _only(applied, subresource)
-    try:
-        return _apply(live, said, wanted, entries, manager, schema, force, now_text, api_version, subresource)
-    except PatchError as refused:
-        if refused.code != 409 or manager != "kubectl" or not _was_said_before(live, refused, schema):
-            raise
-    return _apply(live, said, wanted, entries, manager, schema, True, now_text, api_version, subresource)
+    return _apply(live, said, wanted, entries, manager, schema, force, now_text, api_version, subresource)
 
 
 def _apply(
@@ -103,8 +98,11 @@ def _apply(
         new = pruned if isinstance(pruned, dict) else {}
     changes = compare(live, new, schema)
     taken = [(item, common(item["fieldsV1"], changes.written)) for item in others]
-    if not force and any(fields for _, fields in taken):
-        raise _conflict([(item, fields) for item, fields in taken if fields])
+    clashes = [(item, fields) for item, fields in taken if fields]
+    if clashes and manager == "kubectl":
+        clashes = _not_said_before(clashes, live, schema)
+    if clashes and not force:
+        raise _conflict(clashes)
     kept = []
     for item, fields in taken:
         left = without(without(item["fieldsV1"], fields), changes.removed)
@@ -307,16 +305,22 @@ def _before_first_apply(live: Obj, schema: SchemaView | None, now_text: str) -> 
     return [entry("before-first-apply", "Update", version, now_text, fields, "")] if fields else []
 
 
-def _was_said_before(live: Obj, refused: PatchError, schema: SchemaView | None) -> bool:
-    """Whether all conflicts are about what kubectl's client-side apply had said."""
+def _not_said_before(
+    clashes: list[tuple[Obj, Fields]], live: Obj, schema: SchemaView | None
+) -> list[tuple[Obj, Fields]]:
+    """The conflicts about what is not, as it stands, the word of kubectl's client-side apply."""
     try:
         said = orjson.loads(annotations_of(live).get(LAST_APPLIED) or "null")
     except orjson.JSONDecodeError:
-        return False
+        return clashes
     if not isinstance(said, dict):
-        return False
+        return clashes
     check_depth(said)
-    known = set(paths(fields_of(said, schema)))
-    causes = (refused.details or {}).get("causes", ())
-    allowed = f".metadata.annotations.{LAST_APPLIED}"
-    return all(cause["field"] in known or cause["field"] == allowed for cause in causes)
+    since = compare(said, live, schema)
+    known = fields_of(
+        {key: value for key, value in said.items() if key not in ("apiVersion", "kind")}, schema
+    )
+    known = without(without(known, since.written), since.removed)
+    known = united(known, {"f:metadata": {"f:annotations": {f"f:{LAST_APPLIED}": {}}}})
+    left = ((item, without(fields, known)) for item, fields in clashes)
+    return [(item, fields) for item, fields in left if fields]

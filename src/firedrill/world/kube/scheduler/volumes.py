@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from firedrill.world.kube import selectors
-from firedrill.world.kube.objects import Obj, dig, is_deleting, labels_of, name_of, namespace_of
+from firedrill.world.kube.objects import (
+    Obj,
+    annotations_of,
+    dig,
+    is_deleting,
+    labels_of,
+    name_of,
+    namespace_of,
+)
 from firedrill.world.kube.scheduler import verdict as why
 from firedrill.world.kube.scheduler.nodeinfo import NodeInfo, Snapshot
 from firedrill.world.kube.scheduler.podinfo import PodInfo
@@ -18,6 +26,7 @@ from firedrill.world.kube.store import Store
 from firedrill.world.kube.volumes.matching import (
     CLASSES,
     NO_PROVISIONER,
+    SELECTED_NODE,
     affinity_matches,
     capacity_of,
     class_of,
@@ -166,8 +175,13 @@ def plan_binding(claims: Sequence[Obj], node: Obj, store: Store) -> Binding | No
     volumes = store.list("persistentvolumes")
     ordered = sorted(claims, key=lambda item: (capacity_of(item), namespace_of(item), name_of(item)))
     for claim in ordered:
+        selected = annotations_of(claim).get(SELECTED_NODE)
+        if selected is not None and selected != name_of(node):
+            return None  # another pod has had its volume ordered elsewhere
         taken = frozenset(name_of(volume) for _, volume in chosen)
-        volume = find_volume(claim, volumes, node=node, taken=taken, delayed=True)
+        volume = None
+        if selected is None:
+            volume = find_volume(claim, volumes, node=node, taken=taken, delayed=True)
         if volume is not None:
             chosen.append((claim, volume))
             continue

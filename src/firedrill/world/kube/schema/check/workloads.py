@@ -11,7 +11,7 @@ from firedrill.world.kube.objects import Obj, dig, name_of
 from firedrill.world.kube.schema.check import names
 from firedrill.world.kube.schema.check.cron import cron_problem
 from firedrill.world.kube.schema.check.fields import IMMUTABLE, Errors, Go, go_map, go_selector
-from firedrill.world.kube.schema.check.metadata import check_selector
+from firedrill.world.kube.schema.check.metadata import check_annotations, check_labels, check_selector
 from firedrill.world.kube.schema.check.pods import check_template
 
 _PERCENT = re.compile(r"[0-9]{1,9}%")
@@ -26,7 +26,13 @@ def _check_owner(errors: Errors, spec: Obj, kind: str, *, active_kind: str = "Re
         errors.required("spec.template")
         return
     _check_match(errors, spec.get("selector"), template)
-    check_template(errors, "spec.template", template)
+    if active_kind == "StatefulSet":
+        # Its volumes are complete only with the claims of each pod: the API server leaves the rest to them.
+        labels, annotations = (dig(template, "metadata", key) for key in ("labels", "annotations"))
+        check_labels(errors, "spec.template.labels", labels)
+        check_annotations(errors, "spec.template.annotations", annotations)
+    else:
+        check_template(errors, "spec.template", template)
     policy = dig(template, "spec", "restartPolicy")
     if policy != "Always":
         errors.unsupported("spec.template.spec.restartPolicy", policy or "", ("Always",))
