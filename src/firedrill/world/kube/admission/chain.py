@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from firedrill.world.kube.admission.base import Attributes, Plugin, mutate_through, validate_through
+from firedrill.world.kube.admission.base import Attributes, Base, Plugin, mutate_through, validate_through
 from firedrill.world.kube.admission.lifecycle import NamespaceLifecycle
 from firedrill.world.kube.admission.limits import LimitRanger
 from firedrill.world.kube.admission.node_restriction import NodeRestriction
@@ -46,6 +46,8 @@ CHAIN: tuple[Plugin, ...] = (
     ValidatingWebhook(),
     ResourceQuota(),
 )
+_CHANGING = tuple(plugin for plugin in CHAIN if type(plugin).admit is not Base.admit)
+_JUDGING = tuple(plugin for plugin in CHAIN if type(plugin).validate is not Base.validate)
 
 
 def mutate(a: Attributes) -> tuple[Obj, list[str]]:
@@ -54,7 +56,7 @@ def mutate(a: Attributes) -> tuple[Obj, list[str]]:
     Raises:
         ApiError: a plugin refuses the request.
     """
-    return mutate_through(CHAIN, a)
+    return mutate_through(_CHANGING, a)
 
 
 def validate(a: Attributes) -> list[str]:
@@ -63,7 +65,7 @@ def validate(a: Attributes) -> list[str]:
     Raises:
         ApiError: a plugin refuses the request.
     """
-    return validate_through(CHAIN, a)
+    return validate_through(_JUDGING, a)
 
 
 def admit(a: Attributes) -> tuple[Obj, list[str]]:

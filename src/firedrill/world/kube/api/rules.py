@@ -30,8 +30,8 @@ def asked_kind(world: World, request: Request) -> Kind:
 
 def convert_answer(world: World, kind: Kind, response: Response) -> Response:
     """The answer in the version that was asked for."""
-    stored = stored_kind(world, kind)
-    return replace(response, obj=conversion.from_storage(kind, stored, response.obj))
+    obj = conversion.from_storage(kind, stored_kind(world, kind), response.obj)
+    return response if obj is response.obj else replace(response, obj=obj)
 
 
 def authorize(world: World, request: Request) -> None:
@@ -80,8 +80,13 @@ def rules_for(world: World, user: User, namespace: str) -> Obj:
     return {"incomplete": False, "resourceRules": resources, "nonResourceRules": paths}
 
 
-def decode(world: World, request: Request, kind: Kind, body: Any) -> tuple[Obj, list[str]]:
+def decode(
+    world: World, request: Request, kind: Kind, body: Any, old: Obj | None = None
+) -> tuple[Obj, list[str]]:
     """The object in a body, in the version it is stored in, and warnings about fields nobody knows.
+
+    Args:
+        old: as it is stored; what the body shares with it is not decoded again.
 
     Raises:
         ApiError: the body is no such object, or holds unknown fields and the request is strict.
@@ -105,7 +110,7 @@ def decode(world: World, request: Request, kind: Kind, body: Any) -> tuple[Obj, 
             f"no kind {name!r} is registered for version {asked.api_version!r}"
         )
     body = {**body, "apiVersion": version, "kind": name}
-    decoded = schema.decode(schema.schema_for(asked), body)
+    decoded = schema.decode(schema.schema_for(asked), body, known=old if asked is kind else None)
     warnings = list(decoded.problems)
     mode = request.options.field_validation or "Warn"
     if warnings and mode == "Strict":
@@ -118,9 +123,9 @@ def decode(world: World, request: Request, kind: Kind, body: Any) -> tuple[Obj, 
     return conversion.to_storage(asked, kind, decoded.obj), warnings
 
 
-def default(world: World, request: Request, kind: Kind, obj: Obj) -> Obj:
-    """The object with every field that the server fills in."""
-    return schema.default(kind, obj)
+def default(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None = None) -> Obj:
+    """The object with every field that the server fills in; what it shares with the stored one has them."""
+    return schema.default(kind, obj, known=old)
 
 
 def mutate(world: World, request: Request, kind: Kind, obj: Obj, old: Obj | None) -> tuple[Obj, list[str]]:

@@ -121,7 +121,8 @@ def update(world: World, request: Request, kind: Kind) -> Response:
     Raises:
         ApiError: it is not there, has changed since, is malformed or not admitted.
     """
-    body, warnings = rules.decode(world, request, kind, request.body)
+    here = world.cluster.store.get(kind.resource, request.namespace, request.name)
+    body, warnings = rules.decode(world, request, kind, request.body, here)
     old = stored(world, kind, request.namespace, request.name)
     if not name_of(body):
         raise errors.bad_request(
@@ -195,7 +196,7 @@ def replace(
         )
     obj = _carry_over(request, kind, old, new)
     if request.subresource == "":
-        obj = rules.default(world, request, kind, obj)
+        obj = rules.default(world, request, kind, obj, old)
     said = obj
     obj, told = rules.mutate(world, request, kind, obj, old)
     more = [*(warnings or ()), *told]
@@ -306,7 +307,7 @@ def patch(world: World, request: Request, kind: Kind) -> Response:
     if found is None:
         raise errors.not_found(kind.resource, request.name)
     new = rules.patched(world, request, kind, found)
-    body, warnings = rules.decode(world, request, kind, new)
+    body, warnings = rules.decode(world, request, kind, new, found)
     return replace(world, request, kind, found, body, warnings)
 
 

@@ -10,6 +10,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from firedrill.world.kube import quantity
@@ -24,6 +25,7 @@ MAX_BYTES = 3 * 1024 * 1024
 
 _BITS = {"int32": (-(2**31), 2**31 - 1, "int32"), "int64": (-(2**63), 2**63 - 1, "int64")}
 _GO = {"string": "string", "boolean": "bool", "integer": "int32", "number": "float64"}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _TIMES = {
@@ -83,13 +85,17 @@ def _said(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def decode_body(schema: Schema, body: Any, duplicates: tuple[str, ...] = ()) -> Decoded:
+def decode_body(
+    schema: Schema, body: Any, duplicates: tuple[str, ...] = (), known: Obj | None = None
+) -> Decoded:
     """The object in a body, as far as its type goes.
 
     Args:
         schema: of the kind.
         body: the parsed JSON.
         duplicates: what `parse_json` found.
+        known: the object as it is stored in the same version; what a body shares with it (in a patch,
+            or an update inside the process) has been decoded before.
 
     Raises:
         DecodeError: a field has a value of another type, or the body is nested too deep.
@@ -106,13 +112,17 @@ def decode_body(schema: Schema, body: Any, duplicates: tuple[str, ...] = ()) -> 
             walk.fields, walk.struct = ["metadata"], "ObjectMeta"
             pruned["metadata"] = _value(walk, meta_schema, body["metadata"], "metadata", 1)
         return Decoded(pruned, tuple(sorted((*unknown, *walk.unknown))), duplicates)
-    out = _struct(walk, schema, body, "", 0)
+    out = _struct(walk, schema, body, "", 0, known)
     return Decoded(out, tuple(walk.unknown), duplicates)
 
 
-def _struct(walk: _Walk, schema: Schema, body: Mapping[str, Any], path: str, depth: int) -> Obj:
+def _struct(
+    walk: _Walk, schema: Schema, body: Mapping[str, Any], path: str, depth: int, known: Any = None
+) -> Obj:
     properties = schema.properties
     outer, walk.struct = walk.struct, schema.name.rpartition(".")[2]
+    before: Mapping[str, Any] = known if isinstance(known, dict) else _NOTHING
+    fields = walk.fields
     out: Obj = {}
     for key, value in body.items():
         child = properties.get(key)
@@ -120,46 +130,51 @@ def _struct(walk: _Walk, schema: Schema, body: Mapping[str, Any], path: str, dep
             if not isinstance(key, str):
                 raise DecodeError("json: object key must be a string")
             walk.unknown.append(f"{path}.{key}" if path else key)
-        elif value is not None:
-            walk.fields.append(key)
-            kept = _value(walk, child, value, f"{path}.{key}" if path else key, depth + 1)
-            walk.fields.pop()
+        elif value is None:
+            continue
+        elif (child.plain and type(value) is str) or before.get(key) is value:
+            out[key] = value
+        else:
+            fields.append(key)
+            here = f"{path}.{key}" if path else key
+            kept = _value(walk, child, value, here, depth + 1, before.get(key))
+            fields.pop()
             if kept is not None:
                 out[key] = kept
     walk.struct = outer
     return out
 
 
-def _value(walk: _Walk, schema: Schema, value: Any, path: str, depth: int) -> Any:
+def _value(walk: _Walk, schema: Schema, value: Any, path: str, depth: int, known: Any = None) -> Any:
     kind = schema.type
     if kind == "string":
-        return value if type(value) is str and not schema.format else _string(walk, schema, value)
+        return value if schema.plain and type(value) is str else _string(walk, schema, value)
     if kind == "object":
-        return _object(walk, schema, value, path, depth)
+        return _object(walk, schema, value, path, depth, known)
     if kind == "array":
-        return _array(walk, schema, value, path, depth)
+        return _array(walk, schema, value, path, depth, known)
     if kind == "boolean":
         if not isinstance(value, bool):
             raise walk.mismatch(value, "bool")
         return value
-    if kind in {"integer", "number"}:
+    if kind == "integer" or kind == "number":  # noqa: PLR1714 - the set that ruff wants takes twice as long
         return _number(walk, schema, value)
     return _special(walk, schema, value, depth)
 
 
-def _object(walk: _Walk, schema: Schema, value: Any, path: str, depth: int) -> Any:
+def _object(walk: _Walk, schema: Schema, value: Any, path: str, depth: int, known: Any = None) -> Any:
     if depth > MAX_DEPTH:
         raise DecodeError("exceeded max depth")
     if not isinstance(value, dict):
         raise walk.mismatch(value, _go_type(schema))
     if schema.properties:
-        return _struct(walk, schema, value, path, depth)
+        return _struct(walk, schema, value, path, depth, known)
     values = schema.additional()
     if values is None:
         _bounded(value, depth)
         return value
     out: Obj = {}
-    plain = values.type == "string" and not values.format
+    plain = values.plain
     for key, item in value.items():
         if plain and type(item) is str:
             out[key] = item
@@ -170,7 +185,7 @@ def _object(walk: _Walk, schema: Schema, value: Any, path: str, depth: int) -> A
     return out
 
 
-def _array(walk: _Walk, schema: Schema, value: Any, path: str, depth: int) -> list[Any]:
+def _array(walk: _Walk, schema: Schema, value: Any, path: str, depth: int, known: Any = None) -> list[Any]:
     if depth > MAX_DEPTH:
         raise DecodeError("exceeded max depth")
     if not isinstance(value, list):
@@ -178,10 +193,15 @@ def _array(walk: _Walk, schema: Schema, value: Any, path: str, depth: int) -> li
     items = schema.items()
     if items is None:
         return value
+    if items.plain and all(type(item) is str for item in value):
+        return value
     empty: Any = {"string": "", "integer": 0, "boolean": False}.get(items.type, {})
+    before = known if isinstance(known, list) and len(known) == len(value) else [None] * len(value)
     return [
-        empty if item is None else _value(walk, items, item, f"{path}[{index}]", depth + 1)
-        for index, item in enumerate(value)
+        empty
+        if item is None
+        else (item if item is old else _value(walk, items, item, f"{path}[{index}]", depth + 1, old))
+        for index, (item, old) in enumerate(zip(value, before, strict=True))
     ]
 
 
@@ -246,14 +266,17 @@ def _special(walk: _Walk, schema: Schema, value: Any, depth: int) -> Any:
 
 def _bounded(value: Any, depth: int) -> None:
     """Refuse free content (an embedded object, a JSON schema) that is nested too deep."""
-    if depth > MAX_DEPTH:
-        raise DecodeError("exceeded max depth")
-    if isinstance(value, dict):
-        for item in value.values():
-            _bounded(item, depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _bounded(item, depth + 1)
+    level = [value]
+    while level:
+        if depth > MAX_DEPTH:
+            raise DecodeError("exceeded max depth")
+        depth += 1
+        level = [
+            item
+            for holder in level
+            if isinstance(holder, (dict, list))
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+        ]
 
 
 def _go_type(schema: Schema) -> str:
@@ -316,7 +339,7 @@ def _plain(value: Any, path: str, twice: list[str]) -> Any:
     return value
 
 
-def decode(schema: Schema, body: Any, duplicates: tuple[str, ...] = ()) -> Decoded:
+def decode(schema: Schema, body: Any, duplicates: tuple[str, ...] = (), known: Obj | None = None) -> Decoded:
     """As `decode_body`, with the refusal of an API server.
 
     Raises:
@@ -326,7 +349,7 @@ def decode(schema: Schema, body: Any, duplicates: tuple[str, ...] = ()) -> Decod
 
     _, version, kind = schema.gvk or ("", "", "")
     try:
-        return decode_body(schema, body, duplicates)
+        return decode_body(schema, body, duplicates, known)
     except DecodeError as problem:
         raise errors.bad_request(
             f'{kind} in version "{version}" cannot be handled as a {kind}: {problem}'

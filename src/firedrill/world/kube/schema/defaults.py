@@ -79,16 +79,23 @@ def _build(schema: Schema, known: dict[str, _Plan]) -> _Plan:
     return plan
 
 
-def default(kind: Kind, obj: Obj, version: str = DEFAULT_VERSION) -> Obj:
-    """The object with every field that a server would fill in. The one given stays as it is."""
+def default(kind: Kind, obj: Obj, version: str = DEFAULT_VERSION, known: Obj | None = None) -> Obj:
+    """The object with every field that a server would fill in. The one given stays as it is.
+
+    Args:
+        kind: of the object.
+        obj: after decoding.
+        version: of the cluster.
+        known: the stored version; what the object shares with it has its defaults already.
+    """
     if kind.custom:
         from firedrill.world.kube.schema.structural import fill
 
         return fill(schema_for(kind, version), obj)
-    return _apply(_plan(kind, version), obj)
+    return _apply(_plan(kind, version), obj, known)
 
 
-def _apply(plan: _Plan, obj: Obj) -> Obj:
+def _apply(plan: _Plan, obj: Obj, known: Any = None) -> Obj:
     out = dict(obj)
     for path, make, value in plan.fields:
         if len(path) == 1:
@@ -98,14 +105,28 @@ def _apply(plan: _Plan, obj: Obj) -> Obj:
             _set_deep(out, path, make, value)
     if plan.rule is not None:
         out = plan.rule(out)
+    before: Obj = known if isinstance(known, dict) else {}
     for name, (shape, below) in plan.children.items():
         value = out.get(name)
+        if value is None:
+            continue
+        old = before.get(name)
+        if value is old:
+            continue
         if shape == "list":
             if isinstance(value, list) and value:
-                out[name] = [_apply(below, item) if isinstance(item, dict) else item for item in value]
+                out[name] = _apply_to_each(below, value, old)
         elif isinstance(value, dict):
-            out[name] = _apply(below, value)
+            out[name] = _apply(below, value, old)
     return out
+
+
+def _apply_to_each(plan: _Plan, items: list[Any], known: Any) -> list[Any]:
+    before = known if isinstance(known, list) and len(known) == len(items) else [None] * len(items)
+    return [
+        item if item is old or not isinstance(item, dict) else _apply(plan, item, old)
+        for item, old in zip(items, before, strict=True)
+    ]
 
 
 def _set_deep(out: Obj, path: tuple[str, ...], make: bool, value: Any) -> None:

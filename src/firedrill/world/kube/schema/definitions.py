@@ -55,9 +55,24 @@ class Schema:
         name: of the type (`io.k8s.api.core.v1.PodSpec`); empty for what has none.
         raw: the node as published, the reference (if it was one) not followed.
         target: the node after the reference.
+        type: `object`, `array`, `string`, `integer`, `number`, `boolean`, or empty where anything may be.
+        format: as in `int32`, or empty.
+        plain: it is a string without a format.
     """
 
-    __slots__ = ("_additional", "_definitions", "_items", "_properties", "gvk", "name", "raw", "target")
+    __slots__ = (
+        "_additional",
+        "_definitions",
+        "_items",
+        "_properties",
+        "format",
+        "gvk",
+        "name",
+        "plain",
+        "raw",
+        "target",
+        "type",
+    )
 
     def __init__(self, definitions: Definitions | None, raw: Mapping[str, Any], name: str = "") -> None:
         reference = raw.get("$ref")
@@ -70,22 +85,15 @@ class Schema:
         else:
             self.target = raw
             self.name = name
+        self.type = str(self.target.get("type") or "")
+        self.format = str(self.target.get("format") or "")
+        self.plain = self.type == "string" and not self.format
         self._properties: dict[str, Schema] | None = None
         self._items: Schema | None = None
         self._additional: Schema | None = None
 
     def __repr__(self) -> str:
         return f"Schema({self.name or self.type!r})"
-
-    @property
-    def type(self) -> str:
-        """`object`, `array`, `string`, `integer`, `number`, `boolean`, or empty where anything may be."""
-        return str(self.target.get("type") or "")
-
-    @property
-    def format(self) -> str:
-        """As in `int32`, or empty."""
-        return str(self.target.get("format") or "")
 
     @property
     def properties(self) -> Mapping[str, Schema]:

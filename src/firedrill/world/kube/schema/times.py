@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,]\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _STEPS = (
@@ -22,6 +23,7 @@ _STEPS = (
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
+@lru_cache(maxsize=1024)
 def time_problem(text: str, layout: str) -> str:
     """What is wrong with an RFC 3339 time, in the words of Go's `time.Parse`; empty for nothing."""
     match = _TIME.fullmatch(text)
