@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
-
-import yaml
 
 from firedrill.world.kube.api import strategy
 from firedrill.world.kube.controllers import base
 from firedrill.world.kube.kinds import Kind, default_kinds
+from firedrill.world.sim.tables import table
 
 _HEAD = """# What a world has of Kubernetes
 
@@ -27,8 +25,7 @@ besides. *Stored* means that nothing does.
 @cache
 def words() -> Mapping[str, Any]:
     """What is said of each resource, and what is refused."""
-    text = files("firedrill.world.kube").joinpath("data/coverage.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.world.kube", "coverage.yaml")  # type: ignore[no-any-return]
 
 
 def loops(kind: Kind) -> list[str]:

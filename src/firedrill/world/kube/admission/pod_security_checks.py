@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
-import yaml
-
 from firedrill.world.kube.objects import dig
+from firedrill.world.sim.tables import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,7 @@ class Pod:
 @cache
 def facts() -> Mapping[str, Any]:
     """The lists in `data/pod_security.yaml`."""
-    text = resources.files(__package__).joinpath("data/pod_security.yaml").read_bytes()
-    found: Mapping[str, Any] = yaml.safe_load(text)
+    found: Mapping[str, Any] = table(__package__, "pod_security.yaml")
     return found
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from firedrill.world.kube.api.request import Request, Response
 from firedrill.world.kube.objects import Obj
+from firedrill.world.sim.tables import table
 
 if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
@@ -32,8 +30,7 @@ _COMPUTED: dict[str, Lister] = {}
 
 @cache
 def _facts() -> Mapping[str, Any]:
-    text = files("firedrill.world.kube.api").joinpath("data/resources.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.world.kube.api", "resources.yaml")  # type: ignore[no-any-return]
 
 
 @cache

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.api.request import User
 from firedrill.world.kube.controllers.base import Controller, register
 from firedrill.world.kube.objects import Obj, condition, dig, labels_of, name_of, namespace_of, with_condition
+from firedrill.world.sim.tables import table
 
 if TYPE_CHECKING:
     from firedrill.world.kube.store import Change
@@ -30,8 +28,7 @@ _LOCAL = "#local"
 
 @cache
 def _priorities() -> Mapping[str, Any]:
-    text = files(__package__).joinpath("data/apiservices.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table(__package__, "apiservices.yaml")  # type: ignore[no-any-return]
 
 
 def _keys(world: World, change: Change) -> Iterable[str]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from firedrill.world.kube import events
 from firedrill.world.kube.api.client import Client
@@ -18,6 +15,7 @@ from firedrill.world.kube.kubelet.state import NodeState, keep_node, kubelets, n
 from firedrill.world.kube.objects import Obj
 from firedrill.world.sim.clock import rfc3339_micro
 from firedrill.world.sim.handlers import handler
+from firedrill.world.sim.tables import table
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -28,8 +26,7 @@ ELECTED = ("kube-controller-manager", "kube-scheduler")
 
 @cache
 def _layout() -> Mapping[str, Mapping[str, Any]]:
-    text = files("firedrill.world.kube.kubelet").joinpath("data/static.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.world.kube.kubelet", "static.yaml")  # type: ignore[no-any-return]
 
 
 def components() -> tuple[str, ...]:

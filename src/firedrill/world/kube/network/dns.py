@@ -7,15 +7,13 @@ writes it (search list, `ndots:5`).
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from ipaddress import ip_address
 from typing import Literal, NamedTuple
-
-import yaml
 
 from firedrill.world.kube.network.services import backends_of, cluster_ips
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of
 from firedrill.world.kube.store import Store
+from firedrill.world.sim.tables import table
 
 _NDOTS = 5
 _MOST_ALIASES = 8
@@ -52,8 +50,7 @@ def is_address(host: str) -> bool:
 
 @cache
 def _public() -> tuple[frozenset[str], frozenset[str]]:
-    text = files("firedrill.world.kube.network").joinpath("data/domains.yaml").read_text("utf-8")
-    known = yaml.safe_load(text)
+    known = table("firedrill.world.kube.network", "domains.yaml")
     return frozenset(f"{known['generic']} {known['country']}".split()), frozenset(known["names"].split())
 
 

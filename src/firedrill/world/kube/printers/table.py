@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
 from typing import Any, Protocol
 
 from firedrill.world.kube.objects import Obj, dig, meta, name_of
 from firedrill.world.kube.printers import cluster, network, pods, storage, texts, workloads
 from firedrill.world.kube.printers.ages import Since, since
 from firedrill.world.kube.printers.jsonpath import compile_path
+from firedrill.world.sim.tables import table as packaged
 
 Cell = str | int | float | bool | None | Since
 _Source = Callable[[Obj, Obj], Cell]
@@ -170,15 +170,12 @@ _EMPTY: Mapping[str, Cell] = {"integer": 0, "boolean": False}
 
 @cache
 def _declared() -> Mapping[str, tuple[_Column, ...]]:
-    import yaml
-
-    text = resources.files(__package__).joinpath("data/columns.yaml").read_text(encoding="utf-8")
     return {
         resource: (
             *(() if resource.startswith("events") else (_NAME,)),
             *(_column(line) for line in lines),
         )
-        for resource, lines in yaml.safe_load(text).items()
+        for resource, lines in packaged(__package__, "columns.yaml").items()
     }
 
 

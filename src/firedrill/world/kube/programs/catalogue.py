@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Self
-
-import yaml
 
 from firedrill.world.kube.programs.model import MIB, Listen, Program
 from firedrill.world.kube.programs.reference import Reference
+from firedrill.world.sim.tables import table
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -83,9 +81,7 @@ class Catalogue:
 
 @cache
 def _data() -> Mapping[str, Any]:
-    text = files("firedrill.world.kube.programs").joinpath("data/programs.yaml").read_text("utf-8")
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return next(yaml.load_all(text, Loader=loader))
+    return table("firedrill.world.kube.programs", "programs.yaml")  # type: ignore[no-any-return]
 
 
 @cache
@@ -211,7 +207,9 @@ def is_root(world: World, reference: Reference) -> bool:
     """Whether the image runs as root unless told otherwise; of learned images that is not known: no."""
     found = public().get(reference.repository)
     learned = reference.repository in world.cluster.part(Catalogue).repositories
-    return found is not None and not learned and found.program.user == 0
+    if found is None or (learned and not has_tag(found, reference)):
+        return False
+    return found.program.user == 0
 
 
 def learned_images(world: World) -> tuple[str, ...]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
+from firedrill.world.sim.tables import table
 
 
 @cache
 def _styles() -> Mapping[str, Mapping[str, Any]]:
-    text = files("firedrill.world.kube.programs").joinpath("data/logs.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.world.kube.programs", "logs.yaml")  # type: ignore[no-any-return]
 
 
 def _lines(style: str, what: str, **values: object) -> tuple[str, ...]:
@@ -53,3 +51,22 @@ def address_in_use(style: str, port: int) -> tuple[str, ...]:
 def cannot_bind(style: str, port: int) -> tuple[str, ...]:
     """What it says when it may not open a low port."""
     return _lines(style, "cannot_bind", port=port)
+
+
+def no_database(style: str, how: str, kind: str, **values: object) -> tuple[str, ...]:
+    """What a program says that cannot open its database: by `dns`, `timeout`, `refused` or `denied`."""
+    found = _styles()["databases"]
+    family = "spring" if style in {"spring", "java"} else style if style in found else "plain"
+    said = found[family][how]
+    lines = said.get(kind) or said["mysql"] if isinstance(said, dict) else said
+    return tuple(line.format(**values) for line in lines)
+
+
+def bad_option(style: str, name: str, option: str) -> tuple[str, ...]:
+    """What a program says of an option that it does not know."""
+    return _lines(style, "bad_option", name=name, option=option, bare=option.lstrip("-"))
+
+
+def worked(style: str, name: str) -> tuple[str, ...]:
+    """What a program says that does one thing and ends."""
+    return _lines(style, "worked", name=name)

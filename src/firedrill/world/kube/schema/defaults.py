@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
-
-import yaml
 
 from firedrill.world.kube.kinds import Kind
 from firedrill.world.kube.objects import Obj
 from firedrill.world.kube.schema import rules_defaults
 from firedrill.world.kube.schema.definitions import DEFAULT_VERSION, Schema, schema_for
+from firedrill.world.sim.tables import table
 
 Rule = Callable[[Obj], Obj]
 """Gets an object with the defaults of its table, gives one with more; changes nothing in place."""
 
 _PREFIXES = ("io.k8s.api.", "io.k8s.apiextensions-apiserver.pkg.apis.", "io.k8s.kube-aggregator.pkg.apis.")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
 
 
 class _Plan:
@@ -41,8 +38,7 @@ class _Plan:
 
 @cache
 def _table() -> Mapping[str, Mapping[str, Any]]:
-    text = resources.files(__package__).joinpath("data/defaults.yaml").read_bytes()
-    return yaml.load(text, Loader=_Loader)  # type: ignore[no-any-return]  # noqa: S506 - a safe loader
+    return table(__package__, "defaults.yaml")  # type: ignore[no-any-return]
 
 
 @cache

@@ -8,10 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from firedrill.world.kube import events
 from firedrill.world.kube.api.client import Client
@@ -30,6 +27,7 @@ from firedrill.world.kube.objects import (
 )
 from firedrill.world.kube.volumes import matching
 from firedrill.world.sim.handlers import handler
+from firedrill.world.sim.tables import table
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -42,8 +40,7 @@ SOURCE = "persistentvolume-controller"
 @cache
 def provisioners() -> Mapping[str, Mapping[str, Any]]:
     """The provisioners that answer, by name."""
-    text = files("firedrill.world.kube.volumes").joinpath("data/provisioners.yaml").read_text("utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(table("firedrill.world.kube.volumes", "provisioners.yaml"))
 
 
 def tell(world: World, about: Obj, type_: str, reason: str, message: str, *, component: str = SOURCE) -> None:
