@@ -3,86 +3,35 @@
 For every fault recorded on the real one the same situation is built in a world and the same `kubectl`
 commands are run; names, times, addresses and numbers are taken out before the comparison.
 
-    python bench/likeness.py [FOLDER] [--fault NAME]… [--differences] [--kubectl PATH]
+    python bench/likeness.py [FOLDER] [--fault NAME]… [--differences] [--without-history] [--kubectl PATH]
 
-FOLDER holds the recordings (`<fault>/<n>/<command>.txt`); by default those of FIREDRILL_SHARED.
+FOLDER holds the recordings (`<fault>/<n>/<command>.txt`); by default those of FIREDRILL_SHARED. Differences
+are explained by `likeness_notes.yaml`; it ends with 1 where fewer than 95 % of the reasons or 90 % of the
+messages agree, found or right. With --without-history nothing of earlier experiments is done before, and
+events that are older than the experiment are left out of the comparison.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import tarfile
 import tempfile
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from firedrill.gateway.kubernetes.host import Pace
 from firedrill.gateway.kubernetes.kubectl import find_kubectl
 from firedrill.gateway.serving import identity, served
-from likeness_situations import NAMESPACE, Case, build, cases
+from likeness_report import Comparison, report
+from likeness_situations import NAMESPACE, Case, age_of_application, build, cases
 from likeness_text import Seen, described_events, listed_events, owner, rows, states
 
 _LISTED = ("pods-wide", "deployments", "replicasets", "services", "endpoints", "nodes")
 _ALSO = ("persistentvolumeclaims", "persistentvolumes", "resourcequota")
-_PLURALS = {"nodes", "persistentvolumes"}
-
-
-@dataclass(slots=True)
-class Score:
-    """Agreement of one kind of output.
-
-    Attributes:
-        both, only_real, only_world: what was printed by both, by the real cluster or by the world alone.
-    """
-
-    both: Counter[str] = field(default_factory=Counter)
-    only_real: Counter[str] = field(default_factory=Counter)
-    only_world: Counter[str] = field(default_factory=Counter)
-
-    def add(self, real: Iterable[str], world: Iterable[str], *, precise: bool = True) -> None:
-        """Compare two sets; without `precise`, what only the world has does not count."""
-        ours, theirs = set(world), set(real)
-        self.both.update(theirs & ours)
-        self.only_real.update(theirs - ours)
-        if precise:
-            self.only_world.update(ours - theirs)
-
-    def merge(self, other: Score) -> None:
-        """Add another score."""
-        self.both += other.both
-        self.only_real += other.only_real
-        self.only_world += other.only_world
-
-    @property
-    def recall(self) -> float:
-        """Share of what the real cluster printed that the world printed too."""
-        total = self.both.total() + self.only_real.total()
-        return self.both.total() / total if total else 1.0
-
-    @property
-    def precision(self) -> float:
-        """Share of what the world printed that the real cluster printed too."""
-        total = self.both.total() + self.only_world.total()
-        return self.both.total() / total if total else 1.0
-
-
-@dataclass(slots=True)
-class Comparison:
-    """Agreement of one fault type."""
-
-    reasons: Score = field(default_factory=Score)
-    shapes: Score = field(default_factory=Score)
-    rows: Score = field(default_factory=Score)
-    states: Score = field(default_factory=Score)
-
-    def parts(self) -> tuple[Score, ...]:
-        """The four scores."""
-        return self.reasons, self.shapes, self.rows, self.states
+_BEFORE = 16  # seconds that volumes and claims are made before the application
 
 
 class Kubectl:
@@ -103,11 +52,16 @@ class Kubectl:
         return out.decode("utf-8", "replace")
 
 
-async def compare(case: Case, program: Path) -> Comparison:
-    """Build the situation of a recording and compare what kubectl prints."""
-    import json
+async def compare(case: Case, program: Path, *, history: bool = True) -> Comparison:
+    """Build the situation of a recording and compare what kubectl prints.
 
-    world = build(case)
+    Args:
+        case: the recording.
+        program: a kubectl.
+        history: whether earlier experiments are relived; without, events older than this one do not count.
+    """
+    world = build(case, history=history)
+    oldest = 1 << 40 if history else age_of_application(case) + _BEFORE
     out = Comparison()
     admin = identity("kubernetes-admin")
     with tempfile.TemporaryDirectory() as folder:
@@ -116,8 +70,8 @@ async def compare(case: Case, program: Path) -> Comparison:
             config.write_text(json.dumps(here.kubeconfig(namespace=NAMESPACE)))
             kubectl = Kubectl(program, config, Path(folder))
             await _compare_lists(case, kubectl, out)
-            await _compare_described(case, kubectl, out)
-            await _compare_events(case, kubectl, out)
+            await _compare_described(case, kubectl, out, oldest)
+            await _compare_events(case, kubectl, out, oldest)
     return out
 
 
@@ -136,7 +90,7 @@ async def _compare_lists(case: Case, kubectl: Kubectl, out: Comparison) -> None:
         out.rows.add(real_lines, [f"{resource} {key}: {value}" for key, value in ours.items()])
 
 
-async def _compare_described(case: Case, kubectl: Kubectl, out: Comparison) -> None:
+async def _compare_described(case: Case, kubectl: Kubectl, out: Comparison, oldest: int) -> None:
     """Objects that the recording describes, each kind and owner together."""
     groups: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
     for file, text in case.texts.items():
@@ -147,7 +101,7 @@ async def _compare_described(case: Case, kubectl: Kubectl, out: Comparison) -> N
     for (kind, name), (real, ours) in groups.items():
         for found in await _names(kubectl, kind, name):
             ours.append(await kubectl("describe", kind, found))
-        theirs_seen = [item for text in real for item in described_events(kind, name, text)]
+        theirs_seen = [item for text in real for item in described_events(kind, name, text, oldest)]
         ours_seen = [item for text in ours for item in described_events(kind, name, text)]
         _add(out, theirs_seen, ours_seen, precise=True)
         label = f"{kind.removesuffix('s')} {name}: "
@@ -163,13 +117,13 @@ async def _names(kubectl: Kubectl, kind: str, name: str) -> list[str]:
     return [item for item in names if item == name or owner(kind, item) == name]
 
 
-async def _compare_events(case: Case, kubectl: Kubectl, out: Comparison) -> None:
+async def _compare_events(case: Case, kubectl: Kubectl, out: Comparison, oldest: int) -> None:
     """Listed events may have been cut: what only the world has does not count."""
     for file, text in case.texts.items():
         if file.startswith("get-events"):
             namespace = _namespace_of_events(text)
             ours = await kubectl("get", "events", "-n", namespace)
-            _add(out, list(listed_events(text)), list(listed_events(ours)), precise=False)
+            _add(out, list(listed_events(text, oldest)), list(listed_events(ours)), precise=False)
 
 
 def _namespace_of_events(text: str) -> str:
@@ -205,16 +159,13 @@ def _recordings(given: str | None) -> Path:
     return target / "kubectl-recordings"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f}"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--fault", action="append", default=[])
     parser.add_argument("--case", default="")
     parser.add_argument("--differences", action="store_true")
+    parser.add_argument("--without-history", action="store_true")
     parser.add_argument("--kubectl", default="")
     args = parser.parse_args()
     found = find_kubectl()
@@ -226,47 +177,10 @@ def main() -> int:
         if (args.fault and case.fault not in args.fault) or (args.case and case.number != args.case):
             continue
         print(f"\r{case.fault}/{case.number}".ljust(60), end="", file=sys.stderr, flush=True)
-        result = asyncio.run(compare(case, program))
-        total = by_fault.setdefault(case.fault, Comparison())
-        for score, more in zip(total.parts(), result.parts(), strict=True):
-            score.merge(more)
+        result = asyncio.run(compare(case, program, history=not args.without_history))
+        by_fault.setdefault(case.fault, Comparison()).merge(result)
     print(file=sys.stderr)
-    _report(by_fault, differences=args.differences)
-    return 0
-
-
-def _print(heads: list[str], lines: list[list[str]]) -> None:
-    print("\n### Likeness to a real cluster, in per cent\n")
-    widths = [max(len(line[index]) for line in [heads, *lines]) for index in range(len(heads))]
-    for line in [heads, ["-" * width for width in widths], *lines]:
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |")
-
-
-def _report(by_fault: dict[str, Comparison], *, differences: bool) -> None:
-    everything = Comparison()
-    lines = []
-    for fault, result in sorted(by_fault.items()):
-        lines.append(
-            [fault, *(_percent(value) for part in result.parts() for value in (part.recall, part.precision))]
-        )
-        for score, more in zip(everything.parts(), result.parts(), strict=True):
-            score.merge(more)
-    lines.append(
-        ["all", *(_percent(value) for part in everything.parts() for value in (part.recall, part.precision))]
-    )
-    heads = [
-        f"{name} {what}" for name in ("reasons", "messages", "rows", "states") for what in ("found", "right")
-    ]
-    _print(["fault", *heads], lines)
-    if differences:
-        for name, part in zip(("reasons", "messages", "rows", "states"), everything.parts(), strict=True):
-            for title, counter in (
-                ("only the real cluster", part.only_real),
-                ("only the world", part.only_world),
-            ):
-                print(f"\n{name}, {title}:")
-                for text, count in counter.most_common(80):
-                    print(f"  {count:3}  {text}")
+    return 0 if report(by_fault, differences=args.differences) else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Building in a world what was recorded on a real cluster: same application, same fault, same age.
 
-What a recording tells of the faulty object (its image, probes, resources, ports) is read from it and becomes
-the arguments of the fault; the symptoms are not read: those must come by themselves.
+What a recording tells of the objects as they were asked for (images, probes, resources, ports, replicas),
+of ages and of the nodes that pods were placed on is read from it, and what it tells of the faulty object
+becomes the arguments of the fault. Events, statuses and states of the experiment are not read: those must
+come by themselves. The head of `likeness_notes.yaml` lists what is rebuilt from what.
 """
 
 from __future__ import annotations
@@ -64,12 +66,19 @@ def age_of_application(case: Case) -> int:
     return max(ages, default=100)
 
 
-def build(case: Case, seed: int = 11) -> World:
-    """The situation of a recording, at the age at which it was recorded."""
+def build(case: Case, seed: int = 11, *, history: bool = True) -> World:
+    """The situation of a recording, at the age at which it was recorded.
+
+    Args:
+        case: the recording.
+        seed: of the world.
+        history: whether what earlier experiments did to the nodes is done before.
+    """
     age = age_of_application(case)
     world = _cluster(seed).fork()
     _other_volumes(world, case)
-    relive(world, deeds(list(traces(case.texts, NODES[0])), age), age + 16, NODES[0])
+    earlier = deeds(list(traces(case.texts, NODES[0])), age) if history else []
+    relive(world, earlier, age + 16, NODES[0])
     manifests = [_like_recorded(case, obj) for obj in load_application("online-boutique")]
     _RECIPES[case.fault](world, case, manifests, age)
     return world
@@ -407,9 +416,6 @@ def _deploy(
 ) -> None:
     """Apply one object after the other, as `kubectl apply -f` does, with the time that each request takes.
 
-    Which of two requests a controller was faster than differs from run to run: where a recording tells of
-    pods that were refused until their service account came, the account comes after the Deployment.
-
     Args:
         world: where.
         case: the recording.
@@ -425,19 +431,10 @@ def _deploy(
 
 
 def _in_order(case: Case, manifests: list[Obj]) -> list[Obj]:
-    """Volumes and claims, which were made some seconds before, then the rest as recorded."""
-    late = set(
-        re.findall(r"error looking up service account [\w-]+/([\w-]+): ", " ".join(case.texts.values()))
-    )
+    """Volumes and claims, which were made some seconds before, then other workloads, then the application."""
     volumes = [obj for obj in manifests if obj["kind"].startswith("PersistentVolume")]
-    accounts = [
-        obj for obj in manifests if obj["kind"] == "ServiceAccount" and obj["metadata"]["name"] in late
-    ]
-    order = [obj for obj in manifests if obj not in accounts and obj not in volumes]
-    for account in accounts:
-        named = [obj["metadata"]["name"] == account["metadata"]["name"] for obj in order]
-        order.insert(len(named) - named[::-1].index(True), account)
-    return [*volumes, *(obj for obj in _extras(case) if obj["kind"] == "DaemonSet"), *order]
+    others = [obj for obj in _extras(case) if obj["kind"] == "DaemonSet"]
+    return [*volumes, *others, *(obj for obj in manifests if obj not in volumes)]
 
 
 def _inject(world: World, fault: str, **args: Any) -> faults.Injection:
@@ -635,12 +632,13 @@ def _occupant(claim: str, volume: str) -> dict[str, Any]:
 
 
 def _quota(late: bool) -> Recipe:
-    """A quota that the last of the application no longer fits into."""
+    """A quota that the last of the application no longer fits into: the faulty object is not there."""
 
     def recipe(world: World, case: Case, manifests: list[Obj], age: int) -> None:
         name, text = next(iter(case.described("resourcequota").items()))
         resource, used, hard = re.findall(r"^(\S+)\s+(\S+)\s+(\S+)$", text, re.MULTILINE)[-1]
-        missing = {row["NAME"] for row in table(case.texts["get-deployments"]) if row["UP-TO-DATE"] == "0"}
+        placed = {row["NAME"].rsplit("-", 2)[0] for row in _rows(case, "pods-wide")}
+        missing = {row["NAME"] for row in _rows(case, "deployments")} - placed
         services = {row["NAME"] for row in table(case.texts["get-services"])}
         last = [obj for obj in manifests if _comes_last(obj, missing, services)]
         first = [obj for obj in manifests if obj not in last]
@@ -714,16 +712,18 @@ def _nodes(case: Case) -> list[str]:
 
 
 def _cordon(world: World, case: Case, manifests: list[Obj], age: int) -> None:
-    """The workers are cordoned after the rest of the application has been placed."""
+    """The workers are cordoned after the rest of the application has been placed, and those of its pods
+    that have a node."""
     name = case.target()
     last = [obj for obj in manifests if obj["metadata"]["name"] == name and obj["kind"] == "Deployment"]
-    running = re.search(r"(\d+) available", case.described("deployments")[name])
+    placed = [row for row in _rows(case, "pods-wide") if row["NAME"].rsplit("-", 2)[0] == name]
+    running = sum(row["NODE"] != "<none>" for row in placed)
     _deploy(world, case, [obj for obj in manifests if obj not in last])
     world.run_for(20 * _MS)
     workers = ",".join(node for node in NODES[1:])
-    if running and int(running[1]):
+    if running:
         wanted = last[0]["spec"]["replicas"]
-        last[0]["spec"]["replicas"] = int(running[1])
+        last[0]["spec"]["replicas"] = running
         _deploy(world, case, last)
         world.run_for(5 * _MS)
         _inject(world, case.fault, namespace=NAMESPACE, name=name, nodes=workers)
@@ -777,10 +777,9 @@ def _node_part(world: World, case: Case, manifests: list[Obj], age: int) -> None
     node = next(iter(case.described("nodes")))
     _deploy(world, case, manifests)
     late = sorted(_late_pods(case).items(), key=lambda item: -item[1])
-    taken = {row["NAME"].rsplit("-", 2)[0] for row in _rows(case, "pods-wide") if "Creating" in row["STATUS"]}
     left, stopped = age, False
     for name, young in late:
-        if not stopped and (young < age - 20 or name not in taken):
+        if not stopped:
             world.run_for(_BEFORE_STOP * _MS)
             left -= _BEFORE_STOP
             stopped = bool(_inject(world, case.fault, node=node).fault)
@@ -788,9 +787,6 @@ def _node_part(world: World, case: Case, manifests: list[Obj], age: int) -> None
         left = min(left, young)
         for pod in Client(world).list("pods", NAMESPACE, f"app={name}"):
             Client(world).delete("pods", NAMESPACE, pod["metadata"]["name"], grace=0)
-        if not stopped and name in taken:
-            world.run_for(150)
-            stopped = bool(_inject(world, case.fault, node=node).fault)
     if not stopped:
         _inject(world, case.fault, node=node)
     world.run_for(left * _MS)
@@ -820,15 +816,10 @@ def _disturbance(world: World, case: Case, manifests: list[Obj], age: int) -> No
     if case.described("nodes"):
         done = _inject(world, case.fault, node=next(iter(case.described("nodes"))))
     else:
-        done = _inject(world, case.fault, namespace=NAMESPACE, name=case.target(), **_strength(case))
+        done = _inject(world, case.fault, namespace=NAMESPACE, name=case.target())
     world.run_for(120 * _MS)
     faults.revert(world, done)
     world.run_for(70 * _MS)
-
-
-def _strength(case: Case) -> dict[str, Any]:
-    """One of the two delays was shorter than any probe waits: nothing was recorded of it."""
-    return {"delay_ms": 1000} if (case.fault, case.number) == ("pod_network_delay", "2") else {}
 
 
 _RECIPES: dict[str, Recipe] = {

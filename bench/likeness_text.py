@@ -101,20 +101,23 @@ def shape(message: str) -> str:
     return re.sub(r"(<n>[\w-]*)+", "<n>", out)
 
 
-def described_events(kind: str, name: str, text: str) -> Iterator[Seen]:
-    """The events that `kubectl describe` lists below an object."""
+def described_events(kind: str, name: str, text: str, oldest: int = 1 << 40) -> Iterator[Seen]:
+    """The events that `kubectl describe` lists below an object, the last seen not `oldest` seconds ago."""
     _, found, tail = text.partition("\nEvents:")
     for line in tail.splitlines() if found else ():
         match = _EVENT.match(line)
-        if match is not None:
+        if match is not None and age_seconds(match[3].partition(" ")[0]) < oldest:
             yield Seen(kind.removesuffix("s"), owner(kind, name), match[1], match[2], shape(match[5]))
 
 
-def listed_events(text: str) -> Iterator[Seen]:
-    """The events of `kubectl get events`, whose header may have been cut off."""
+def listed_events(text: str, oldest: int = 1 << 40) -> Iterator[Seen]:
+    """The events of `kubectl get events`, the last seen not `oldest` seconds ago.
+
+    The header may have been cut off.
+    """
     for line in text.splitlines():
         parts = re.split(r"\s{2,}", line.strip(), maxsplit=4)
-        if len(parts) < 4 or parts[1] not in {"Normal", "Warning"}:
+        if len(parts) < 4 or parts[1] not in {"Normal", "Warning"} or age_seconds(parts[0]) >= oldest:
             continue
         kind, _, name = parts[3].partition("/")
         message = parts[4] if len(parts) > 4 else ""

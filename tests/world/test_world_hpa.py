@@ -145,7 +145,7 @@ def test_a_target_that_is_not_there(lab: Any, load: Load) -> None:
     lab.seconds(20)
     found = condition(lab, "AbleToScale")
     assert (found["status"], found["reason"]) == ("False", "FailedGetScale")
-    assert found["message"].endswith('current scale: deployments.apps "web" not found')
+    assert found["message"].endswith('current scale: deployments/scale.apps "web" not found')
 
 
 def test_without_a_metrics_server_nothing_is_known(lab: Any) -> None:

@@ -27,9 +27,10 @@ _COMPONENTS = User("system:kube-controller-manager", ("system:masters",))
 class Correlator:
     """What the event recorders remember."""
 
-    __slots__ = ("buckets", "seen", "similar")
+    __slots__ = ("buckets", "named", "seen", "similar")
 
     def __init__(self) -> None:
+        self.named = 0
         self.seen: dict[tuple[str, ...], str] = {}
         self.similar: dict[tuple[str, ...], tuple[int, tuple[str, ...]]] = {}
         self.buckets: dict[tuple[str, ...], tuple[float, int]] = {}
@@ -37,6 +38,7 @@ class Correlator:
     def fork(self) -> Self:
         """An independent copy."""
         twin = type(self)()
+        twin.named = self.named
         twin.seen = self.seen.copy()
         twin.similar = self.similar.copy()
         twin.buckets = self.buckets.copy()
@@ -45,6 +47,7 @@ class Correlator:
     def state(self) -> object:
         """All of it as plain data."""
         return [
+            self.named,
             sorted([*key, name] for key, name in self.seen.items()),
             sorted([*key, when, *texts] for key, (when, texts) in self.similar.items()),
             sorted([*key, tokens, when] for key, (tokens, when) in self.buckets.items()),
@@ -117,7 +120,7 @@ def record(
         _write(world, "update", namespace, new)
         return
     source = {"component": component, **({"host": host} if host else {})}
-    name = f"{involved['name']}.{world.rng.hexadecimal(16, 'event', *group, message, world.now, store.rv)}"
+    name = f"{involved['name']}.{_moment(world, correlator, group, message):x}"
     obj: Obj = {
         "apiVersion": "v1",
         "kind": "Event",
@@ -137,6 +140,16 @@ def record(
     if _write(world, "create", namespace, obj):
         correlator.seen[key] = name
         world.schedule(world.cluster.settings.event_ttl, "events.expire", namespace, name)
+
+
+def _moment(world: World, correlator: Correlator, *about: object) -> int:
+    """The nanosecond that an event is named after: of two events the later one has the later name.
+
+    Lists are sorted by name, and kubectl shows events of the same second in the order in which it gets them.
+    """
+    passed = world.rng.integer(11_000, 83_000, "event", *about, world.now, correlator.named)
+    correlator.named = max(world.now * 1_000_000, correlator.named) + passed
+    return correlator.named
 
 
 def _may_send(correlator: Correlator, key: tuple[str, ...], now: int) -> bool:

@@ -27,7 +27,7 @@ _MANAGED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 def _scale(world: World, request: Request, kind: Kind) -> Response:
     stored = rules.stored_kind(world, kind)
-    obj = read(world, stored, request.namespace, request.name)
+    obj = _scaled(world, stored, request)
     wanted_at, status_at, selector_at = _scale_paths(world, stored, request.version)
     now = _scale_of(obj, wanted_at, status_at, selector_at)
     if request.verb == "get":
@@ -52,6 +52,17 @@ def _scale(world: World, request: Request, kind: Kind) -> Response:
     inner = replace(request, subresource="", body=new, verb="update", patch_type=None, trusted=True)
     done = writing.replace(world, inner, stored, obj, new, through="scale")
     return Response(200, _scale_of(done.obj, wanted_at, status_at, selector_at), done.warnings)
+
+
+def _scaled(world: World, stored: Kind, request: Request) -> Obj:
+    """The object that is to be scaled; a workload that is not there is missed as `deployments/scale.apps`."""
+    try:
+        return read(world, stored, request.namespace, request.name)
+    except ApiError as problem:
+        if problem.code != 404 or stored.group not in {"apps", ""}:
+            raise
+        group = f".{stored.group}" if stored.group else ".autoscaling"
+        raise errors.not_found(f"{stored.plural}/scale{group}", request.name) from None
 
 
 def _patched(obj: Obj, request: Request) -> Obj:

@@ -112,7 +112,8 @@ def _target(look: _Look) -> Obj | None:
         problem = f'no matches for kind "{reference.get("kind")}" in group "{group}"'
     else:
         found = look.world.cluster.store.get(kind.resource, namespace_of(look.hpa), name)
-        problem = f'{kind.resource} "{name}" not found'
+        scaled = f"{kind.plural}/scale.{group}" if group == "apps" else kind.resource
+        problem = f'{scaled} "{name}" not found'
     if found is None:
         look.tell("Warning", "FailedGetScale", problem)
         text = f"the HPA controller was unable to get the target's current scale: {problem}"

@@ -199,8 +199,9 @@ def _container(pod: Obj, state: PodState, item: Mapping[str, Any], *, init: bool
     if last is not None:
         out["lastState"] = {"terminated": _terminated(last)}
     out["restartCount"] = run.attempt if run is not None else 0
-    out["image"] = reference.full if reference is not None and found.image_id else image
-    out["imageID"] = found.image_id
+    created = run is not None and bool(found.image_id)
+    out["image"] = reference.full if reference is not None and created else image
+    out["imageID"] = found.image_id if created else ""
     if run is not None:
         out["containerID"] = f"containerd://{run.id}"
     out["started"] = found.started if run is not None and run.running else False
