@@ -140,7 +140,7 @@ BROKEN: list[tuple[str, str, Any, str]] = [
     ("Pod", "spec.containers", [{"name": "c", "image": "i", "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}], f'{C}.resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1Gi'),
     ("Pod", "spec.containers", [{"name": "c", "image": "i", "livenessProbe": {}}], f"{C}.livenessProbe: Required value: must specify a handler type"),
     ("Pod", "spec.containers", [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}], 'spec.containers[1].name: Duplicate value: "c"'),
-    ("Pod", "spec.restartPolicy", "Maybe", 'spec.restartPolicy: Unsupported value: "Maybe": supported values: "Always", "Never", "OnFailure"'),
+    ("Pod", "spec.restartPolicy", "Maybe", 'spec.restartPolicy: Unsupported value: "Maybe": supported values: "Always", "OnFailure", "Never"'),
     ("Deployment", "spec.template.metadata.labels", {"app": "y"}, 'spec.template.metadata.labels: Invalid value: map[string]string{"app":"y"}: `selector` does not match template `labels`'),
     ("Deployment", "spec.replicas", -1, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
     ("Deployment", "spec.template.spec.restartPolicy", "Never", 'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'),

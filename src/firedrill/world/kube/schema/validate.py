@@ -9,7 +9,7 @@ from firedrill.world.kube.kinds import Kind
 from firedrill.world.kube.objects import Obj, meta
 from firedrill.world.kube.schema.check.fields import Errors, FieldError
 from firedrill.world.kube.schema.check.metadata import check_metadata, check_metadata_update
-from firedrill.world.kube.schema.check.registry import CREATE, UPDATE
+from firedrill.world.kube.schema.check.registry import ALONE, CREATE, UPDATE
 
 Cel = Callable[[dict[str, Any], Any, Any], str | None]
 """Called as `cel(rule, value, old_value)` for one entry of `x-kubernetes-validations`: None where it
@@ -36,7 +36,7 @@ def validate(kind: Kind, obj: Obj, old: Obj | None = None, cel: Cel | None = Non
         check_custom(errors, kind, obj, old, cel)
         return errors.found
     rule = CREATE.get(kind.resource)
-    if rule is not None:
+    if rule is not None and (old is None or kind.resource not in ALONE):
         rule(errors, obj)
     change = UPDATE.get(kind.resource)
     if change is not None and old is not None:

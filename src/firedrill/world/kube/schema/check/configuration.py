@@ -11,7 +11,7 @@ import orjson
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import Obj, dig, name_of
 from firedrill.world.kube.schema.check import names
-from firedrill.world.kube.schema.check.fields import Errors, Go, go_text, quote
+from firedrill.world.kube.schema.check.fields import Errors, Go, quote
 from firedrill.world.kube.schema.check.metadata import check_selector
 from firedrill.world.kube.schema.check.workloads import check_int_or_percent
 
@@ -156,7 +156,7 @@ def check_role(errors: Errors, obj: Obj) -> None:
 def check_role_binding(errors: Errors, obj: Obj) -> None:
     """A RoleBinding or ClusterRoleBinding."""
     reference = obj.get("roleRef") or {}
-    kinds = ("ClusterRole", "Role") if obj.get("kind") == "RoleBinding" else ("ClusterRole",)
+    kinds = ("Role", "ClusterRole") if obj.get("kind") == "RoleBinding" else ("ClusterRole",)
     if reference.get("apiGroup") != _RBAC:
         errors.unsupported("roleRef.apiGroup", reference.get("apiGroup") or "", (_RBAC,))
     if reference.get("kind") not in kinds:
@@ -183,7 +183,7 @@ def _check_subject(errors: Errors, path: str, subject: Obj, *, binding: str) -> 
         if group != _RBAC:
             errors.unsupported(f"{path}.apiGroup", group, (_RBAC,))
     else:
-        errors.unsupported(f"{path}.kind", kind or "", ("Group", "ServiceAccount", "User"))
+        errors.unsupported(f"{path}.kind", kind or "", ("ServiceAccount", "User", "Group"))
 
 
 def role_binding_stays(errors: Errors, new: Obj, old: Obj) -> None:
@@ -288,20 +288,27 @@ def _check_scaling(errors: Errors, path: str, rules: Obj) -> None:
                 errors.invalid(f"{here}.{key}", number, f"must be less than or equal to {most}")
 
 
+_GO_BUDGET = Go(
+    "policy.PodDisruptionBudgetSpec{MinAvailable:(*intstr.IntOrString)(0xc00a3b5d20), "
+    "Selector:(*v1.LabelSelector)(0xc00a3b5d40), MaxUnavailable:(*intstr.IntOrString)(0xc00a3b5d60), "
+    "UnhealthyPodEvictionPolicy:(*policy.UnhealthyPodEvictionPolicyType)(nil)}"
+)
+"""A real server prints the addresses of what the budget points to."""
+
+
 def check_budget(errors: Errors, obj: Obj) -> None:
     """A PodDisruptionBudget."""
     spec = obj.get("spec") or {}
     least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
     if least is not None and most is not None:
-        errors.invalid(
-            "spec",
-            Go(go_text({"minAvailable": str(least), "maxUnavailable": str(most)})),
-            "minAvailable and maxUnavailable cannot be both set",
-        )
+        errors.invalid("spec", _GO_BUDGET, "minAvailable and maxUnavailable cannot be both set")
     check_int_or_percent(errors, "spec.minAvailable", least)
     check_int_or_percent(errors, "spec.maxUnavailable", most)
     if spec.get("selector") is not None:
         check_selector(errors, "spec.selector", spec["selector"])
+    policy = spec.get("unhealthyPodEvictionPolicy")
+    if policy is not None and policy not in {"AlwaysAllow", "IfHealthyBudget"}:
+        errors.unsupported("spec.unhealthyPodEvictionPolicy", policy, ("AlwaysAllow", "IfHealthyBudget"))
 
 
 def check_priority_class(errors: Errors, obj: Obj) -> None:
@@ -314,7 +321,7 @@ def check_priority_class(errors: Errors, obj: Obj) -> None:
             )
     elif number > 1_000_000_000:
         errors.forbidden("value", "maximum allowed value of a user defined priority is 1000000000")
-    errors.one_of("preemptionPolicy", obj.get("preemptionPolicy"), ("Never", "PreemptLowerPriority"))
+    errors.one_of("preemptionPolicy", obj.get("preemptionPolicy"), ("PreemptLowerPriority", "Never"))
 
 
 def priority_class_stays(errors: Errors, new: Obj, old: Obj) -> None:

@@ -26,6 +26,16 @@ _FIELD_PATHS = (
     "status.podIP",
     "status.podIPs",
 )
+_OTHER_FIELDS = frozenset(
+    {
+        "metadata.annotations",
+        "metadata.labels",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "status.phase",
+    }
+)
+"""Fields that a volume may show, and a variable may not."""
 _RESOURCE_FIELDS = (
     "limits.cpu",
     "limits.ephemeral-storage",
@@ -172,7 +182,7 @@ def _check_field_path(errors: Errors, path: str, field: Any) -> None:
     if str(field).startswith(("metadata.labels['", "metadata.annotations['")) and str(field).endswith("']"):
         return
     if field not in _FIELD_PATHS:
-        if str(field).split(".")[0] in {"metadata", "spec", "status"}:
+        if field in _OTHER_FIELDS:
             errors.unsupported(path, field, _FIELD_PATHS)
         else:
             errors.invalid(path, field, f"error converting fieldPath: field label not supported: {field}")

@@ -31,6 +31,10 @@ class Go(str):
     __slots__ = ()
 
 
+OMITTED = Go()
+"""Stands for a value that is not shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One broken rule.
@@ -56,7 +60,7 @@ class FieldError:
     def message(self) -> str:
         """The text without the field."""
         out = _TYPES[self.type]
-        if self.type not in _WITHOUT_VALUE:
+        if self.type not in _WITHOUT_VALUE and self.value is not OMITTED:
             out += f": {go_text(self.value)}"
         return f"{out}: {self.detail}" if self.detail else out
 
@@ -76,6 +80,14 @@ class Errors:
         """A value that breaks a rule."""
         self.found.append(FieldError("Invalid", field, value, detail))
 
+    def wrong(self, field: str, detail: str) -> None:
+        """A group of values that breaks a rule, too large to be shown."""
+        self.found.append(FieldError("Invalid", field, OMITTED, detail))
+
+    def too_many(self, field: str, count: int, most: int) -> None:
+        """A list of more than so many items."""
+        self.found.append(FieldError("TooMany", field, count, f"must have at most {most} items"))
+
     def required(self, field: str, detail: str = "") -> None:
         """A value that is missing."""
         self.found.append(FieldError("Required", field, "", detail))
@@ -93,8 +105,9 @@ class Errors:
         self.found.append(FieldError("NotFound", field, value, ""))
 
     def unsupported(self, field: str, value: Any, supported: Iterable[str]) -> None:
-        """A value outside a closed set."""
-        names = ", ".join(quote(item) for item in sorted(supported))
+        """A value outside a closed set; a sequence is told in its own order, a set sorted."""
+        ordered = supported if isinstance(supported, Sequence) else sorted(supported)
+        names = ", ".join(quote(item) for item in ordered)
         self.found.append(FieldError("NotSupported", field, value, f"supported values: {names}"))
 
     def too_long(self, field: str, value: Any, longest: int) -> None:

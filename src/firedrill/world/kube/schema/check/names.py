@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -114,3 +115,12 @@ def config_key(text: str) -> tuple[str, ...]:
     elif text.startswith(".."):
         out.append("must not start with '..'")
     return tuple(out)
+
+
+def is_ip(text: str) -> bool:
+    """Whether a text is an address, v4 or v6."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

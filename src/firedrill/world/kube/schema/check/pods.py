@@ -8,14 +8,16 @@ from typing import Any
 from firedrill.world.kube.objects import Obj, dig
 from firedrill.world.kube.schema.check import names
 from firedrill.world.kube.schema.check.containers import check_containers
-from firedrill.world.kube.schema.check.fields import Errors
+from firedrill.world.kube.schema.check.fields import Errors, Go, go_text
 from firedrill.world.kube.schema.check.metadata import check_changeable, check_selector
 
-_RESTART = ("Always", "Never", "OnFailure")
-_DNS = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
-_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
+_RESTART = ("Always", "OnFailure", "Never")
+_DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
-_PREEMPTION = ("Never", "PreemptLowerPriority")
+_PREEMPTION = ("PreemptLowerPriority", "Never")
+_MOST_SERVERS = 3
+_NO_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NODE_OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"})
 
 
@@ -50,6 +52,7 @@ def check_pod_spec(errors: Errors, path: str, spec: Obj) -> None:
     errors.one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), _RESTART)
     errors.one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS)
     errors.one_of(f"{path}.preemptionPolicy", spec.get("preemptionPolicy"), _PREEMPTION, required=False)
+    _check_dns(errors, f"{path}.dnsConfig", spec)
     _check_labels_map(errors, f"{path}.nodeSelector", spec.get("nodeSelector"))
     for key in ("serviceAccountName", "nodeName", "priorityClassName"):
         if spec.get(key):
@@ -65,8 +68,43 @@ def check_pod_spec(errors: Errors, path: str, spec: Obj) -> None:
     if active is not None and not 1 <= active <= 2**31 - 1:
         errors.invalid(f"{path}.activeDeadlineSeconds", active, "must be between 1 and 2147483647, inclusive")
     _check_tolerations(errors, f"{path}.tolerations", spec.get("tolerations") or ())
+    _check_aliases(errors, f"{path}.hostAliases", spec.get("hostAliases") or ())
     _check_affinity(errors, f"{path}.affinity", spec.get("affinity") or {})
     _check_spread(errors, f"{path}.topologySpreadConstraints", spec.get("topologySpreadConstraints") or ())
+
+
+def _check_dns(errors: Errors, path: str, spec: Obj) -> None:
+    config, alone = spec.get("dnsConfig"), spec.get("dnsPolicy") == "None"
+    if alone and config is None:
+        errors.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
+        return
+    servers = (config or {}).get("nameservers") or ()
+    if alone and not servers:
+        errors.required(
+            f"{path}.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        )
+        return
+    if len(servers) > _MOST_SERVERS:
+        shown = Go(go_text(list(servers)))
+        errors.invalid(f"{path}.nameservers", shown, f"must not have more than {_MOST_SERVERS} nameservers")
+    for index, server in enumerate(servers):
+        if not names.is_ip(str(server)):
+            errors.invalid(f"{path}.nameservers[{index}]", server, _NO_ADDRESS)
+    for index, search in enumerate((config or {}).get("searches") or ()):
+        for problem in names.problems("subdomain", str(search).removesuffix(".")):
+            errors.invalid(f"{path}.searches[{index}]", search, problem)
+    for index, option in enumerate((config or {}).get("options") or ()):
+        if not option.get("name"):
+            errors.required(f"{path}.options[{index}]", "must not be empty")
+
+
+def _check_aliases(errors: Errors, path: str, aliases: Sequence[Obj]) -> None:
+    for index, alias in enumerate(aliases):
+        if not names.is_ip(str(alias.get("ip") or "")):
+            errors.invalid(f"{path}[{index}].ip", alias.get("ip") or "", _NO_ADDRESS)
+        for name in alias.get("hostnames") or ():
+            for problem in names.problems("subdomain", str(name)):
+                errors.invalid(f"{path}[{index}].hostnames", name, problem)
 
 
 def _check_labels_map(errors: Errors, path: str, labels: Mapping[str, Any] | None) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from firedrill.world.kube.objects import Obj
-from firedrill.world.kube.schema.check import configuration, definitions, pods, services, storage, workloads
+from firedrill.world.kube.schema.check import (
+    batch,
+    configuration,
+    definitions,
+    pods,
+    registrations,
+    services,
+    storage,
+    workloads,
+)
 from firedrill.world.kube.schema.check.fields import Errors
 
 Rule = Callable[[Errors, Obj], None]
@@ -18,8 +27,8 @@ CREATE: Mapping[str, Rule] = {
     "replicasets.apps": workloads.check_replica_set,
     "statefulsets.apps": workloads.check_stateful_set,
     "daemonsets.apps": workloads.check_daemon_set,
-    "jobs.batch": workloads.check_job,
-    "cronjobs.batch": workloads.check_cron_job,
+    "jobs.batch": batch.check_job,
+    "cronjobs.batch": batch.check_cron_job,
     "services": services.check_service,
     "ingresses.networking.k8s.io": services.check_ingress,
     "networkpolicies.networking.k8s.io": services.check_network_policy,
@@ -37,15 +46,27 @@ CREATE: Mapping[str, Rule] = {
     "persistentvolumeclaims": storage.check_claim,
     "persistentvolumes": storage.check_volume,
     "storageclasses.storage.k8s.io": storage.check_storage_class,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": registrations.check_webhooks,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": registrations.check_webhooks,
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": registrations.check_policy_binding,
+    "leases.coordination.k8s.io": registrations.check_lease,
+    "ingressclasses.networking.k8s.io": registrations.check_ingress_class,
+    "runtimeclasses.node.k8s.io": registrations.check_runtime_class,
+    "certificatesigningrequests.certificates.k8s.io": registrations.check_certificate_request,
     "customresourcedefinitions.apiextensions.k8s.io": definitions.check_definition,
 }
+ALONE = frozenset({"cronjobs.batch"})
+"""What holds of a change of these is said in UPDATE alone."""
 UPDATE: Mapping[str, Change] = {
     "pods": pods.check_pod_change,
     "deployments.apps": workloads.selector_stays,
     "replicasets.apps": workloads.selector_stays,
     "daemonsets.apps": workloads.selector_stays,
     "statefulsets.apps": workloads.stateful_stays,
-    "jobs.batch": workloads.job_stays,
+    "jobs.batch": batch.job_stays,
+    "cronjobs.batch": batch.check_cron_job_change,
+    "ingressclasses.networking.k8s.io": registrations.ingress_class_stays,
+    "runtimeclasses.node.k8s.io": registrations.runtime_class_stays,
     "services": services.service_stays,
     "configmaps": configuration.config_map_stays,
     "secrets": configuration.secret_stays,

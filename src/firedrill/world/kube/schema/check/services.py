@@ -18,15 +18,6 @@ NODE_PORTS = (30000, 32767)
 _IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 
 
-def is_ip(text: str) -> bool:
-    """Whether a text is an address, v4 or v6."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def check_service(errors: Errors, obj: Obj) -> None:
     """A Service."""
     spec = obj.get("spec") or {}
@@ -47,10 +38,10 @@ def check_service(errors: Errors, obj: Obj) -> None:
     elif spec["sessionAffinity"] not in {"ClientIP", "None"}:
         errors.unsupported("spec.sessionAffinity", spec["sessionAffinity"], ("ClientIP", "None"))
     errors.one_of("spec.type", type_, _TYPES)
-    if cluster and cluster != "None" and not is_ip(str(cluster)):
+    if cluster and cluster != "None" and not names.is_ip(str(cluster)):
         errors.invalid("spec.clusterIPs[0]", cluster, _IP)
     for index, text in enumerate(spec.get("externalIPs") or ()):
-        if not is_ip(str(text)):
+        if not names.is_ip(str(text)):
             errors.invalid(f"spec.externalIPs[{index}]", text, _IP)
     policy = spec.get("externalTrafficPolicy")
     if policy and type_ == "ClusterIP" and not spec.get("externalIPs"):
@@ -148,12 +139,18 @@ def check_ingress(errors: Errors, obj: Obj) -> None:
     for index, item in enumerate(spec.get("tls") or ()):
         for at, host in enumerate(item.get("hosts") or ()):
             _check_host(errors, f"spec.tls[{index}].hosts[{at}]", host)
+        if secret := str(item.get("secretName") or ""):
+            for problem in names.problems("subdomain", secret):
+                errors.invalid(f"spec.tls[{index}].secretName", secret, problem)
+    if (class_ := spec.get("ingressClassName")) is not None:
+        for problem in names.problems("subdomain", str(class_)):
+            errors.invalid("spec.ingressClassName", class_, problem)
 
 
 def _check_host(errors: Errors, path: str, host: Any) -> None:
     if not host:
         return
-    if is_ip(str(host)):
+    if names.is_ip(str(host)):
         errors.invalid(path, host, "must be a DNS name, not an IP address")
         return
     for problem in names.problems("wildcard" if "*" in str(host) else "subdomain", str(host)):
@@ -218,7 +215,9 @@ def check_network_policy(errors: Errors, obj: Obj) -> None:
     types = spec.get("policyTypes") or ()
     if len(types) > 2:
         errors.invalid(
-            "spec.policyTypes", Go(go_text(list(types))), "may not specify more than two policyTypes"
+            "spec.policyTypes",
+            Go(go_text(list(types)).replace("[]string", "[]networking.PolicyType", 1)),
+            "may not specify more than two policyTypes",
         )
         return
     for index, item in enumerate(types):
@@ -249,14 +248,14 @@ def _check_peer(errors: Errors, path: str, peer: Obj) -> None:
     block = peer.get("ipBlock")
     if block is None:
         return
-    if len(peer) > 1:
-        errors.forbidden(path, "may not specify both ipBlock and another peer")
     _check_cidr(errors, f"{path}.ipBlock.cidr", block.get("cidr"))
     outer = str(block.get("cidr") or "")
     for index, text in enumerate(block.get("except") or ()):
         here = f"{path}.ipBlock.except[{index}]"
         if _check_cidr(errors, here, text) and not _inside(str(text), outer):
             errors.invalid(here, text, "must be a strict subset of `cidr`")
+    if len(peer) > 1:
+        errors.forbidden(path, "may not specify both ipBlock and another peer")
 
 
 def _check_cidr(errors: Errors, path: str, text: Any) -> bool:

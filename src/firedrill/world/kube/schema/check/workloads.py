@@ -1,4 +1,4 @@
-"""The rules of Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs and CronJobs."""
+"""The rules of Deployments, ReplicaSets, StatefulSets and DaemonSets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from firedrill.world.kube import selectors
-from firedrill.world.kube.objects import Obj, dig, name_of
+from firedrill.world.kube.objects import Obj, dig
 from firedrill.world.kube.schema.check import names
-from firedrill.world.kube.schema.check.cron import cron_problem
-from firedrill.world.kube.schema.check.fields import IMMUTABLE, Errors, Go, go_map, go_selector
+from firedrill.world.kube.schema.check.fields import Errors, Go, go_map, go_selector
 from firedrill.world.kube.schema.check.metadata import check_annotations, check_labels, check_selector
 from firedrill.world.kube.schema.check.pods import check_template
 
 _PERCENT = re.compile(r"[0-9]{1,9}%")
-_CONCURRENCY = ("Allow", "Forbid", "Replace")
 
 
 def _check_owner(errors: Errors, spec: Obj, kind: str, *, active_kind: str = "ReplicaSet") -> None:
@@ -25,7 +23,7 @@ def _check_owner(errors: Errors, spec: Obj, kind: str, *, active_kind: str = "Re
     if template is None:
         errors.required("spec.template")
         return
-    _check_match(errors, spec.get("selector"), template)
+    check_match(errors, spec.get("selector"), template)
     if active_kind == "StatefulSet":
         # Its volumes are complete only with the claims of each pod: the API server leaves the rest to them.
         labels, annotations = (dig(template, "metadata", key) for key in ("labels", "annotations"))
@@ -43,7 +41,8 @@ def _check_owner(errors: Errors, spec: Obj, kind: str, *, active_kind: str = "Re
         )
 
 
-def _check_match(errors: Errors, selector: Mapping[str, Any] | None, template: Obj) -> None:
+def check_match(errors: Errors, selector: Mapping[str, Any] | None, template: Obj) -> None:
+    """The labels of a template answer to the selector beside it."""
     if selector is not None and not any(selector.values()):
         return
     labels = dig(template, "metadata", "labels", default={})
@@ -133,7 +132,7 @@ def check_replication_controller(errors: Errors, obj: Obj) -> None:
     if template is None:
         errors.required("spec.template")
         return
-    _check_match(errors, {"matchLabels": spec.get("selector") or {}}, template)
+    check_match(errors, {"matchLabels": spec.get("selector") or {}}, template)
     check_template(errors, "spec.template", template)
 
 
@@ -156,7 +155,7 @@ def check_daemon_set(errors: Errors, obj: Obj) -> None:
     spec = obj.get("spec") or {}
     _check_owner(errors, spec, "daemonset", active_kind="DaemonSet")
     errors.one_of(
-        "spec.updateStrategy.type", dig(spec, "updateStrategy", "type"), ("OnDelete", "RollingUpdate")
+        "spec.updateStrategy.type", dig(spec, "updateStrategy", "type"), ("RollingUpdate", "OnDelete")
     )
     errors.not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
 
@@ -191,82 +190,3 @@ def stateful_stays(errors: Errors, new: Obj, old: Obj) -> None:
             "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
             "'updateStrategy', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
         )
-
-
-def check_job(errors: Errors, obj: Obj) -> None:
-    """A Job."""
-    spec = obj.get("spec") or {}
-    _check_job_spec(errors, "spec", spec)
-    if spec.get("selector") is not None:
-        check_selector(errors, "spec.selector", spec["selector"])
-        _check_match(errors, spec["selector"], spec.get("template") or {})
-
-
-def _check_job_spec(errors: Errors, path: str, spec: Obj) -> None:
-    for key in (
-        "parallelism",
-        "completions",
-        "activeDeadlineSeconds",
-        "backoffLimit",
-        "ttlSecondsAfterFinished",
-    ):
-        errors.not_negative(f"{path}.{key}", spec.get(key))
-    mode = spec.get("completionMode")
-    if mode is not None:
-        errors.one_of(f"{path}.completionMode", mode, ("Indexed", "NonIndexed"))
-    if mode == "Indexed" and spec.get("completions") is None:
-        errors.required(f"{path}.completions", "when completion mode is Indexed")
-    template = spec.get("template")
-    if template is None:
-        errors.required(f"{path}.template")
-        return
-    check_template(errors, f"{path}.template", template)
-    here = f"{path}.template.spec.restartPolicy"
-    policy = dig(template, "spec", "restartPolicy")
-    if policy in (None, "", "Always"):
-        errors.required(here, 'valid values: "OnFailure", "Never"')
-    elif policy not in {"OnFailure", "Never"}:
-        errors.unsupported(here, policy, ("OnFailure", "Never"))
-
-
-def job_stays(errors: Errors, new: Obj, old: Obj) -> None:
-    """What of a Job may not change. A suspended Job that has not started may get other placement."""
-    after, before = new.get("spec") or {}, old.get("spec") or {}
-    if before.get("completionMode") != "Indexed":
-        errors.immutable("spec.completions", after.get("completions"), before.get("completions"))
-    errors.immutable(
-        "spec.selector", after.get("selector"), before.get("selector"), go_selector(after.get("selector"))
-    )
-    free = before.get("suspend") and not dig(old, "status", "startTime")
-    if free:
-        return
-    if after.get("template") != before.get("template"):
-        errors.invalid("spec.template", _go_template(after.get("template") or {}), IMMUTABLE)
-    errors.immutable("spec.completionMode", after.get("completionMode"), before.get("completionMode"))
-
-
-def _go_template(template: Obj) -> Go:
-    labels = go_map(dig(template, "metadata", "labels"))
-    meta = f'v1.ObjectMeta{{Name:"", Labels:{labels}}}'
-    return Go(f"core.PodTemplateSpec{{ObjectMeta:{meta}, Spec:core.PodSpec{{…}}}}")
-
-
-def check_cron_job(errors: Errors, obj: Obj) -> None:
-    """A CronJob."""
-    spec = obj.get("spec") or {}
-    if not spec.get("schedule"):
-        errors.required("spec.schedule")
-    elif problem := cron_problem(str(spec["schedule"])):
-        errors.invalid("spec.schedule", spec["schedule"], problem)
-    zone = spec.get("timeZone")
-    if (
-        zone is not None
-        and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}", str(zone)) is None
-    ):
-        errors.invalid("spec.timeZone", zone, f"unknown time zone {zone}")
-    for key in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
-        errors.not_negative(f"spec.{key}", spec.get(key))
-    errors.one_of("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), _CONCURRENCY)
-    _check_job_spec(errors, "spec.jobTemplate.spec", dig(spec, "jobTemplate", "spec", default={}))
-    if len(name_of(obj)) > 52:
-        errors.invalid("metadata.name", name_of(obj), "must be no more than 52 characters")

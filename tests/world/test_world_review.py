@@ -1,0 +1,175 @@
+"""What a review of a served world against a real cluster's words brought to light."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firedrill.world.kube.kinds import default_kinds
+from firedrill.world.kube.schema import decode, default, schema_for, validate
+
+POD: dict[str, Any] = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "b"}]}
+
+
+def problems(api: str, name: str, old: dict[str, Any] | None = None, **body: Any) -> list[str]:
+    """The broken rules of an object, as a real server words them."""
+    group, _, version = api.rpartition("/")
+    kind = default_kinds().by_gvk(group, version, name)
+
+    def full(fields: dict[str, Any]) -> dict[str, Any]:
+        meta = {"name": "x", "resourceVersion": "1", **({"namespace": "shop"} if kind.namespaced else {})}
+        obj = {"apiVersion": api, "kind": name, "metadata": meta, **fields}
+        return default(kind, decode(schema_for(kind), obj).obj)
+
+    return [str(item) for item in validate(kind, full(body), None if old is None else full(old))]
+
+
+def job(**spec: Any) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": POD}, **spec}}
+
+
+def cron(schedule: str = "* * * * *", **spec: Any) -> dict[str, Any]:
+    return {"spec": {"schedule": schedule, "jobTemplate": {"spec": {"template": {"spec": POD}}}, **spec}}
+
+
+def hook(**fields: Any) -> dict[str, Any]:
+    return {
+        "webhooks": [
+            {
+                "name": "a.b.c",
+                "clientConfig": {"service": {"name": "s", "namespace": "n"}},
+                "rules": [
+                    {"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+                ],
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                **fields,
+            }
+        ]
+    }
+
+
+WEBHOOK = ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration")
+BINDING = ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
+CSR = ("certificates.k8s.io/v1", "CertificateSigningRequest")
+CASES: list[tuple[str, str, dict[str, Any], str]] = [
+    ("batch/v1", "CronJob", cron(timeZone="Foo/Bar"), "unknown time zone Foo/Bar"),
+    ("batch/v1", "CronJob", cron(timeZone="../etc/passwd"), "unknown time zone ../etc/passwd"),
+    ("batch/v1", "CronJob", cron(timeZone=""), "timeZone must be nil or non-empty string"),
+    ("batch/v1", "CronJob", cron("TZ=UTC * * * * *"), "cannot use TZ or CRON_TZ in schedule, use timeZone"),
+    ("batch/v1", "Job", job(completionMode="Indexed", parallelism=2), "when completion mode is Indexed"),
+    ("batch/v1", "Job", job(maxFailedIndexes=1), "when maxFailedIndexes is specified"),
+    ("batch/v1", "Job", job(completionMode="X"), 'supported values: "NonIndexed", "Indexed"'),
+    (
+        "batch/v1",
+        "Job",
+        job(podFailurePolicy={"rules": [{"action": "FailIndex"}]}),
+        "spec.podFailurePolicy.rules[0]: Invalid value: specifying one of OnExitCodes and OnPodConditions is",
+    ),
+    (
+        "batch/v1",
+        "Job",
+        job(
+            podFailurePolicy={
+                "rules": [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [2, 1]}}]
+            }
+        ),
+        "values: Invalid value: []int32{2, 1}: must be ordered",
+    ),
+    (
+        "policy/v1",
+        "PodDisruptionBudget",
+        {"spec": {"selector": {}, "minAvailable": 1, "maxUnavailable": 1}},
+        "minAvailable and maxUnavailable cannot be both set",
+    ),
+    (
+        "policy/v1",
+        "PodDisruptionBudget",
+        {"spec": {"selector": {}, "unhealthyPodEvictionPolicy": "Foo"}},
+        'Unsupported value: "Foo": supported values: "AlwaysAllow", "IfHealthyBudget"',
+    ),
+    (
+        "networking.k8s.io/v1",
+        "Ingress",
+        {
+            "spec": {
+                "ingressClassName": "A B",
+                "defaultBackend": {"service": {"name": "s", "port": {"number": 1}}},
+            }
+        },
+        'spec.ingressClassName: Invalid value: "A B": a lowercase RFC 1123 subdomain',
+    ),
+    (
+        "v1",
+        "Pod",
+        {"spec": {**POD, "dnsPolicy": "None"}},
+        "must provide `dnsConfig` when `dnsPolicy` is None",
+    ),
+    (
+        "v1",
+        "Pod",
+        {"spec": {**POD, "hostAliases": [{"ip": "1.2.3", "hostnames": ["a"]}]}},
+        'spec.hostAliases[0].ip: Invalid value: "1.2.3": must be a valid IP address, (e.g. 10.9.8.7 or',
+    ),
+    (
+        "v1",
+        "Pod",
+        {
+            "spec": {
+                "containers": [
+                    {
+                        "name": "a",
+                        "image": "b",
+                        "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.foo"}}}],
+                    }
+                ]
+            }
+        },
+        'Invalid value: "metadata.foo": error converting fieldPath: field label not supported: metadata.foo',
+    ),
+    (*WEBHOOK, hook(name="foo"), "should be a domain with at least three segments separated by dots"),
+    (*WEBHOOK, hook(clientConfig={}), "exactly one of url or service is required"),
+    (*WEBHOOK, hook(clientConfig={"url": "http://x"}), "'https' is the only allowed URL scheme; desired"),
+    (*WEBHOOK, hook(sideEffects="Some"), 'supported values: "None", "NoneOnDryRun"'),
+    (*WEBHOOK, hook(timeoutSeconds=99), "the timeout value must be between 1 and 30 seconds"),
+    (*WEBHOOK, hook(admissionReviewVersions=["v9"]), "must include at least one of v1, v1beta1"),
+    (*BINDING, {"spec": {"policyName": "p"}}, "spec.validationActions: Required value"),
+    (
+        *BINDING,
+        {"spec": {"policyName": "p", "validationActions": ["Deny", "Warn"]}},
+        "must not contain both Deny and Warn",
+    ),
+    ("coordination.k8s.io/v1", "Lease", {"spec": {"leaseDurationSeconds": 0}}, "must be greater than 0"),
+    (*CSR, {"spec": {"request": "Zm9v", "signerName": "a/b"}}, "spec.usages: Required value"),
+    (*CSR, {"spec": {"request": "Zm9v"}}, "[]byte{0x66, 0x6f, 0x6f}: PEM block type must be CERTIFICATE REQ"),
+    ("networking.k8s.io/v1", "IngressClass", {"spec": {"controller": "a"}}, "must be a domain-prefixed path"),
+    ("node.k8s.io/v1", "RuntimeClass", {"handler": "A B"}, "handler: Invalid value"),
+]
+
+
+@pytest.mark.parametrize(("api", "name", "body", "words"), CASES)
+def test_a_hostile_manifest_is_refused_in_the_words_of_a_real_server(
+    api: str, name: str, body: dict[str, Any], words: str
+) -> None:
+    found = problems(api, name, **body)
+    assert any(words in item for item in found), found
+
+
+def test_what_a_real_server_takes_is_taken() -> None:
+    assert problems(*WEBHOOK, **hook()) == []
+    assert problems("batch/v1", "CronJob", **cron(timeZone="Europe/Berlin")) == []
+    assert problems(*BINDING, spec={"policyName": "p", "validationActions": ["Deny", "Audit"]}) == []
+
+
+def test_a_cron_job_keeps_the_schedule_that_it_had() -> None:
+    kept = cron("TZ=UTC * * * * *")
+    assert problems("batch/v1", "CronJob", old=kept, **kept) == []
+
+
+def test_a_suspended_job_may_move_and_not_change_its_work() -> None:
+    held = job(suspend=True)
+    moved = job(suspend=True, template={"spec": {**POD, "nodeSelector": {"a": "b"}}})
+    changed = job(suspend=True, template={"spec": {**POD, "containers": [{"name": "a", "image": "c"}]}})
+    assert problems("batch/v1", "Job", old=held, **moved) == []
+    assert any("field is immutable" in item for item in problems("batch/v1", "Job", old=held, **changed))
