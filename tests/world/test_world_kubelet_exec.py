@@ -93,11 +93,16 @@ def test_exit_codes() -> None:
     st.lists(st.text(max_size=30), max_size=4), st.text(alphabet="abc ;|&$(){}'\"\\\n><echo=", max_size=60)
 )
 def test_no_command_harms(words: list[str], script: str) -> None:
-    before = WORLD.digest()
+    before, twin = WORLD.digest(), WORLD.fork()
     for command in (words, ["sh", "-c", script], ["grep", *words], ["curl", *words], ["nc", *words]):
-        done = kubelet.execute(WORLD, "default", "p", "c", command)
+        done = kubelet.execute(twin, "default", "p", "c", command)
         assert 0 <= done.code < 256
     assert WORLD.digest() == before
+    assert (twin.cluster.store.rv, twin.now, twin.queue.events()) == (
+        WORLD.cluster.store.rv,
+        WORLD.now,
+        WORLD.queue.events(),
+    )
 
 
 def test_logs_can_be_cut() -> None:

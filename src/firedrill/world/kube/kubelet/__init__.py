@@ -4,12 +4,13 @@
 restarted and stopped as by a real kubelet. `nodes.stop` and `nodes.start` break and mend a node's parts.
 """
 
-from firedrill.world.kube.kubelet import lifecycle, metrics, nodes, probes, sync, tainting
-from firedrill.world.kube.kubelet.execution import Executed, execute
+from firedrill.world.kube.kubelet import lifecycle, metrics, nodes, probes, refreshing, sync, tainting
+from firedrill.world.kube.kubelet.execution import execute
 from firedrill.world.kube.kubelet.health import set_health
 from firedrill.world.kube.kubelet.joining import add_node
 from firedrill.world.kube.kubelet.probes import wake, wake_all
 from firedrill.world.kube.kubelet.reading import read_log, usage
+from firedrill.world.kube.programs.model import Executed
 
 __all__ = [
     "Executed",
@@ -20,6 +21,7 @@ __all__ = [
     "nodes",
     "probes",
     "read_log",
+    "refreshing",
     "set_health",
     "sync",
     "tainting",

@@ -72,7 +72,7 @@ def _from(
     if "fieldRef" in source:
         return field(pod, str(source["fieldRef"].get("fieldPath") or ""), state, node)
     if "resourceFieldRef" in source:
-        return _resource(pod, container, source["resourceFieldRef"], world)
+        return resource_of(pod, container, source["resourceFieldRef"], world)
     namespace = namespace_of(pod)
     for key, kind, title in (
         ("configMapKeyRef", "configmap", "ConfigMap"),
@@ -134,14 +134,15 @@ def field(pod: Obj, path: str, state: PodState, node: NodeState) -> str:
     return known.get(path, "")
 
 
-def _resource(pod: Obj, container: Mapping[str, Any], ref: Mapping[str, Any], world: World) -> str:
+def resource_of(pod: Obj, container: Mapping[str, Any], ref: Mapping[str, Any], world: World) -> str:
+    """What a `resourceFieldRef` names, in units of its divisor."""
     name = str(ref.get("containerName") or container.get("name"))
     chosen = next((c for c in pod["spec"].get("containers") or () if c.get("name") == name), container)
-    group, _, resource = str(ref.get("resource") or "").partition(".")
-    text = dig(chosen, "resources", group, resource)
+    group, _, kind = str(ref.get("resource") or "").partition(".")
+    text = dig(chosen, "resources", group, kind)
     if text is None and group == "limits":
         node = world.cluster.store.get("nodes", "", str(pod["spec"].get("nodeName")))
-        text = dig(node, "status", "allocatable", resource)
+        text = dig(node, "status", "allocatable", kind)
     if text is None:
         return "0"
     divisor = quantity.parse(ref.get("divisor") or "1") or quantity.parse("1")

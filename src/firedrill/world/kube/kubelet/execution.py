@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.api import errors
@@ -11,27 +10,11 @@ from firedrill.world.kube.kubelet.state import Container, PodState, find_pod, no
 from firedrill.world.kube.objects import Obj, dig
 from firedrill.world.kube.programs import catalogue
 from firedrill.world.kube.programs.launch import missing_executable
-from firedrill.world.kube.programs.model import Program
+from firedrill.world.kube.programs.model import Executed, Program
 from firedrill.world.kube.programs.reference import parse_reference
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What a command did.
-
-    Attributes:
-        stdout, stderr: what it printed.
-        code: its exit code.
-        failed: it could not be started at all; `stderr` says why.
-    """
-
-    stdout: str = ""
-    stderr: str = ""
-    code: int = 0
-    failed: bool = False
 
 
 def program_in(world: World, pod: Obj, found: Container) -> Program:
@@ -66,7 +49,7 @@ def execute(
     """Run a command in a container of a pod, as `kubectl exec` does.
 
     Args:
-        world: where; it is not changed.
+        world: where; commands change nothing but files of the container.
         namespace, pod, container: which one.
         command: the words; no shell reads them.
         stdin: what the command can read.

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.kubelet.checks import listening
-from firedrill.world.kube.kubelet.execution import Executed
 from firedrill.world.kube.kubelet.state import find_pod
 from firedrill.world.kube.network import dns
 from firedrill.world.kube.network.route import Network, Route
 from firedrill.world.kube.network.state import NetworkState
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of
+from firedrill.world.kube.programs.model import Executed
 
 if TYPE_CHECKING:
     from firedrill.world.kube.kubelet.tools import Session

@@ -106,6 +106,8 @@ def log_lines(world: World, run: Run) -> list[tuple[int, str]]:
         return []
     end = world.now if run.finished < 0 else run.finished
     out = [(run.started + at, text) for at, text in run.plan.lines if run.started + at <= end]
+    if run.said:
+        out = sorted((*out, *((run.started + at, text) for at, text in run.said)), key=lambda line: line[0])
     plan = run.plan
     if plan.loop and plan.loop_ms:
         begin = run.started + (plan.lines[-1][0] if plan.lines else 0)

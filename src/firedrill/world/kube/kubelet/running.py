@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.kubelet import probes, sync, volumes
+from firedrill.world.kube.kubelet import databases, files, hooks, probes, sync, volumes
 from firedrill.world.kube.kubelet.environment import ConfigError
 from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, Run, keep, kubelets, node_of
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of, uid_of
@@ -55,16 +55,7 @@ def start(
     name = found.name
     colon = ": " if world.cluster.settings.minor >= 32 else " "
     sync.tell(world, pod, "Normal", "Created", f"Created container{colon}{name}", name)
-    setting = Setting(
-        key=(state.uid, name, number),
-        container=item,
-        env=env,
-        limit=limit_of(item, "memory"),
-        user=user,
-        denied=volumes.denied(world, pod, item, _uid(world, item, user)),
-        resolves=_resolving(world, pod, env),
-        ports_taken=_taken(state, name),
-    )
+    setting = setting_of(world, pod, state, item, env, number, user)
     plan = launch(world, setting)
     identity = world.rng.hexadecimal(64, "container.id", state.uid, name, number)
     previous = found.run
@@ -79,7 +70,9 @@ def start(
         sync.request_sync(world, state, 300, 1100, "start")
         return
     sync.tell(world, pod, "Normal", "Started", f"Started container {name}", name)
-    run = Run(number, identity, world.now, plan)
+    run = Run(number, identity, world.now, plan, env=env)
+    databases.remember(world, pod, item, env)
+    state = volumes.begin(world, pod, replace(state, written=files.forget_own(state, name)), item)
     probed = item.get("startupProbe")
     found = replace(
         found,
@@ -95,12 +88,55 @@ def start(
         health=Health(),
     )
     state = keep(world, state.having(found))
-    if plan.exit_after >= 0:
-        world.schedule(plan.exit_after, "kubelet.exit", state.uid, name, number)
-    plan_memory(world, state, found, limit_of(item, "memory"))
+    follow(world, pod, state, found)
     probes.begin(world, state, item)
-    _post_start(world, pod, kubelets(world).pods[state.uid], item)
+    hooks.post_start(world, pod, kubelets(world).pods[state.uid], item)
     sync.request_sync(world, state, 400, 1200, "start")
+
+
+def follow(world: World, pod: Obj, state: PodState, found: Container) -> None:
+    """See to what the plan of a run holds: its end, its script, its databases, its memory."""
+    from firedrill.world.kube.kubelet import connecting, scripting
+    from firedrill.world.kube.kubelet.containers import spec_of
+
+    run = found.run
+    if run is None:
+        return
+    age = world.now - run.started
+    if run.plan.exit_after >= 0:
+        world.schedule(run.plan.exit_after - age, "kubelet.exit", state.uid, found.name, run.attempt)
+    if run.plan.script:
+        scripting.begin(world, state, found.name, run)
+    elif run.plan.connects:
+        connecting.begin(world, state, found.name, run)
+    plan_memory(world, state, found, limit_of(spec_of(pod, found.name) or {}, "memory"))
+
+
+def setting_of(
+    world: World,
+    pod: Obj,
+    state: PodState,
+    item: Mapping[str, Any],
+    env: Mapping[str, str],
+    number: int,
+    user: int | None = None,
+) -> Setting:
+    """What a container finds when its program starts."""
+    if user is None:
+        own, shared = item.get("securityContext") or {}, dig(pod, "spec", "securityContext", default={})
+        user = int(own.get("runAsUser", shared.get("runAsUser", -1)))
+    node = world.cluster.store.get("nodes", "", state.node)
+    return Setting(
+        key=(state.uid, item["name"], number),
+        container=item,
+        env=env,
+        limit=limit_of(item, "memory"),
+        user=user,
+        denied=volumes.denied(world, pod, item, _uid(world, item, user)),
+        architecture=str(dig(node, "status", "nodeInfo", "architecture", default="amd64")),
+        resolves=_resolving(world, pod, env),
+        ports_taken=_taken(state, item["name"]),
+    )
 
 
 def _uid(world: World, item: Mapping[str, Any], user: int) -> int:
@@ -134,22 +170,6 @@ def _taken(state: PodState, name: str) -> frozenset[tuple[int, str]]:
         if other.name != name and other.running and other.run is not None
         for port, protocol, _, _ in other.run.plan.listens
     )
-
-
-def _post_start(world: World, pod: Obj, state: PodState, item: Mapping[str, Any]) -> None:
-    command = dig(item, "lifecycle", "postStart", "exec", "command")
-    if not command:
-        return
-    from firedrill.world.kube.kubelet.execution import run_in
-
-    found = state.containers[item["name"]]
-    done = run_in(world, pod, state, found, command)
-    if done.code == 0:
-        return
-    line = " ".join(map(str, command))
-    message = f"PostStartHook failed. command '{line}' exited with {done.code}: {done.stderr.strip()}"
-    sync.tell(world, pod, "Warning", "FailedPostStartHook", message, found.name)
-    kill(world, pod, state, found, "FailedPostStartHook", None)
 
 
 def plan_memory(world: World, state: PodState, found: Container, limit: int) -> None:
@@ -243,25 +263,14 @@ def kill(
     if run is None or not run.running:
         return state
     seconds = int(dig(pod, "spec", "terminationGracePeriodSeconds", default=30)) if grace is None else grace
-    hook, code = _hook_ms(pod, found.name), run.plan.term
+    hook, code = hooks.pre_stop(world, pod, state, found, seconds), run.plan.term
+    state = kubelets(world).pods.get(state.uid, state)
     quick = code >= 0 and hook + run.plan.stop < seconds * 1000 and not found.health.frozen
     after = hook + run.plan.stop if quick else seconds * 1000
+    found = state.containers[found.name]
     state = keep(world, state.having(replace(found, killing=reason)))
     world.schedule(after, "kubelet.killed", state.uid, found.name, run.attempt, code if quick else 137)
     return state
-
-
-def _hook_ms(pod: Obj, name: str) -> int:
-    from firedrill.world.kube.kubelet.containers import spec_of
-    from firedrill.world.kube.programs.scripts import simulate
-
-    hook = dig(spec_of(pod, name) or {}, "lifecycle", "preStop", default={})
-    pause = dig(hook, "sleep", "seconds")
-    if pause is not None:
-        return int(pause) * 1000
-    command = dig(hook, "exec", "command")
-    result = simulate([str(word) for word in command], {}) if command else None
-    return max(result.ms, 0) if result is not None else 0
 
 
 @handler("kubelet.killed")

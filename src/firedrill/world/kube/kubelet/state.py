@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from firedrill.world.kube.programs.model import HEALTHY, Health, Plan
+from firedrill.world.kube.programs.shell import Progress
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -32,6 +33,9 @@ class Run:
         finished: -1 while it runs.
         code, reason, message: how it ended.
         plan: how it was to go.
+        env: its variables, as they were when it started.
+        said: (ms, text) that a script has written so far, besides the lines of the plan.
+        script: how far that has come.
     """
 
     attempt: int
@@ -42,6 +46,9 @@ class Run:
     code: int = 0
     reason: str = ""
     message: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    said: tuple[tuple[int, str], ...] = ()
+    script: Progress | None = None
 
     @property
     def running(self) -> bool:
@@ -129,7 +136,8 @@ class PodState:
         verdict: (phase, reason, message) where the kubelet has ended the pod; else empty.
         stopping: its containers are being stopped; by when they must be gone, in ms; 0 for not.
         gone: its containers have ended and it is being removed.
-        mounts: contents of mounted ConfigMaps and Secrets, by volume: their resourceVersion.
+        shown: what ConfigMaps, Secrets and labels in its volumes say to its containers: by volume, by path.
+        written: files that its containers have written, by volume or container, and path.
     """
 
     uid: str
@@ -148,6 +156,8 @@ class PodState:
     verdict: tuple[str, str, str] = ("", "", "")
     stopping: int = 0
     gone: bool = False
+    shown: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
 
     def having(self, container: Container) -> PodState:
         """The state with that container in it."""

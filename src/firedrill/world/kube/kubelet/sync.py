@@ -194,7 +194,8 @@ def _mount(world: World, pod: Obj, state: PodState) -> PodState:
         return state
     found = volumes.problems(world, pod)
     if not found:
-        return keep(world, replace(state, mounted=True, mount_retry=0))
+        shown = volumes.shows(world, pod, state)
+        return keep(world, replace(state, mounted=True, mount_retry=0, shown=shown))
     for _, message in found:
         tell(world, pod, "Warning", "FailedMount", message)
     pause = min(500 * 2 ** min(state.mount_tries, 10), _MOUNT_MAX)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from firedrill.world.kube.kubelet import environment, nettools, volumes
+from firedrill.world.kube.kubelet import clients, environment, files, nettools
+from firedrill.world.kube.kubelet.checks import listening
 from firedrill.world.kube.kubelet.containers import spec_of
-from firedrill.world.kube.kubelet.execution import Executed
-from firedrill.world.kube.kubelet.state import Container, PodState, node_of
+from firedrill.world.kube.kubelet.state import Container, PodState, keep, kubelets, node_of
 from firedrill.world.kube.objects import Obj, dig, name_of
-from firedrill.world.kube.programs import catalogue
-from firedrill.world.kube.programs.model import Program
-from firedrill.world.kube.programs.scripts import duration, pieces
+from firedrill.world.kube.programs import catalogue, shell
+from firedrill.world.kube.programs.launch import ASKING
+from firedrill.world.kube.programs.model import Executed, Program
+from firedrill.world.kube.programs.scripts import duration
 from firedrill.world.sim.clock import rfc3339
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 Tool = Callable[["Session", list[str], str], Executed]
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh"}
 _OUTPUT = 200_000
+_FILES = 200
 _STEPS = 100
 _ROOT = ("bin", "dev", "etc", "home", "lib", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -28,13 +31,12 @@ _DAYS = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")
 
 
 class Session:
-    """One command in one container; it never changes the world."""
+    """One command in one container: it changes nothing but files of the container."""
 
     def __init__(self, world: World, pod: Obj, state: PodState, found: Container, program: Program) -> None:
         self.world, self.pod, self.state, self.found, self.program = world, pod, state, found, program
         self.item: Mapping[str, object] = spec_of(pod, found.name) or {"name": found.name}
         self.steps = 0
-        self.exited = False
         self._env: dict[str, str] | None = None
 
     @property
@@ -45,7 +47,11 @@ class Session:
             try:
                 if node is None:
                     return {}
-                self._env = environment.resolve(self.world, self.pod, self.item, self.state, node)
+                run = self.found.run
+                known = run.env if run is not None else None
+                self._env = dict(
+                    known or environment.resolve(self.world, self.pod, self.item, self.state, node)
+                )
             except environment.ConfigError:
                 self._env = {}
         return self._env
@@ -59,7 +65,7 @@ class Session:
             "/etc/hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"
             f"::1\tlocalhost ip6-localhost ip6-loopback\n{mine}\t{self.hostname}\n",
         }
-        return out | volumes.files(self.world, self.pod, self.item)
+        return out | files.written(self.state, self.item) | files.shown(self.state, self.item)
 
     @property
     def hostname(self) -> str:
@@ -79,85 +85,65 @@ class Session:
         tool = TOOLS.get(name)
         if tool is not None:
             return tool(self, words[1:], stdin)
-        return self._own(name, words[1:])
+        return self._own(words)
 
-    def _own(self, name: str, args: list[str]) -> Executed:
+    def _own(self, args: list[str]) -> Executed:
         """A program of the image itself: its health check succeeds when it serves."""
-        run = self.found.run
+        if any(word in {"--version", "-v", "-V", "version"} for word in args[1:]):
+            return Executed(f"{args[0].rpartition('/')[2]}\n")
+        run, health = self.found.run, self.found.health
         serves = (
             run is not None
             and self.world.now >= run.started + run.plan.ready_after
-            and not self.found.health.closed
-            and self.found.health.status < 400
+            and not health.closed
+            and health.status < 400
         )
-        if name in {"redis-cli", "valkey-cli"}:
-            if not serves:
-                return Executed(
-                    stderr="Could not connect to Redis at 127.0.0.1:6379: Connection refused\n", code=1
-                )
-            return Executed("PONG\n" if "ping" in [word.lower() for word in args] else "OK\n")
-        if name == "pg_isready":
-            text = "accepting connections" if serves else "no response"
-            return Executed(f"/var/run/postgresql:5432 - {text}\n", code=0 if serves else 2)
-        if any(word in {"--version", "-v", "-V", "version"} for word in args):
-            return Executed(f"{name}\n")
         return Executed(code=0 if serves else 1)
 
-    def _shell(self, args: list[str], stdin: str) -> Executed:
-        script = next(
-            (args[n + 1] for n, word in enumerate(args[:-1]) if "c" in word[1:] and word[0] == "-"), None
-        )
-        if script is None:
-            return Executed()
-        out, err, code, go = "", "", 0, True
-        parts = pieces(script)
-        for number, (operator, words) in enumerate(parts):
-            if operator in {"&&", "||"}:
-                go = (code == 0) == (operator == "&&") if go or operator == "||" else False
-            elif operator != "|":
-                go = True
-            if not go or not words:
-                continue
-            given = stdin
-            if operator == "|":
-                given, out = out, ""
-            done = self._word(words, given)
-            code = done.code
-            out, err = (out + done.stdout)[-_OUTPUT:], (err + done.stderr)[-_OUTPUT:]
-            if self.exited:
-                break
-            if number + 1 < len(parts) and parts[number + 1][0] == "|":
-                continue
-        return Executed(out, err, code)
+    def serves(self, port: int) -> bool:
+        """Whether a program of the pod listens on the port."""
+        return listening(self.world, self.state, port) is not None
 
-    def _word(self, words: list[str], stdin: str) -> Executed:
-        quiet, plain = False, []
-        for word in words:
-            if word in {">/dev/null", "1>/dev/null", "2>/dev/null", "&>/dev/null", "2>&1", ">&2"}:
-                quiet = quiet or word.startswith((">/", "1>", "&>"))
-            else:
-                plain.append(expand_variables(word, self.env))
-        if plain and plain[0] == "exit":
-            self.exited = True
-            code = int(plain[1]) % 256 if len(plain) > 1 and plain[1].isdecimal() and len(plain[1]) < 6 else 0
-            return Executed(code=code)
-        name = plain[0].rpartition("/")[2] if plain else ""
-        if plain and name not in TOOLS and name not in _SHELLS and not self.has(name):
-            return Executed(stderr=f"sh: {plain[0]}: not found\n", code=127)
-        done = self.run(plain, stdin)
-        return Executed("", done.stderr, done.code) if quiet else done
+    def _shell(self, args: list[str], stdin: str) -> Executed:
+        script = shell.script_of(args)
+        return shell.run_through(script, self.env, self, stdin) if script is not None else Executed()
+
+    # --- what scripts ask of the place where they run
+
+    def tool(self, words: list[str], stdin: str, env: Mapping[str, str]) -> Executed:
+        """Run a command of a script."""
+        name = words[0].rpartition("/")[2]
+        if name == "timeout" and len(words) > 2:
+            return self.tool(words[2:], stdin, env)
+        if name not in TOOLS and not self.has(name):
+            why = "No such file or directory" if "/" in words[0] else "not found"
+            return Executed(stderr=f"sh: {words[0]}: {why}\n", code=127)
+        if name in ASKING and not self.has(name):
+            return Executed(stderr=f"sh: {words[0]}: not found\n", code=127)
+        before, self._env = self._env, dict(env)
+        done = self.run(words, stdin)
+        self._env = before
+        return done
+
+    def is_server(self, words: list[str]) -> bool:
+        """Whether the command would take the place of the script: not in a container that runs already."""
+        return False
+
+    def write(self, path: str, text: str | None, *, add: bool = False) -> None:
+        """Write a file of the container, or remove it."""
+        key = files.key_of(self.item, path)
+        state = kubelets(self.world).pods.get(self.state.uid, self.state)
+        written = dict(state.written)
+        if text is None:
+            written.pop(key, None)
+        elif len(written) < _FILES:
+            written[key] = ((written.get(key, "") if add else "") + text)[-_OUTPUT:]
+        self.state = keep(self.world, replace(state, written=written))
 
     def has(self, name: str) -> bool:
         """Whether the image holds the executable."""
         own = {word.rpartition("/")[2] for word in (*self.program.entrypoint, *self.program.commands)}
         return name in own or name in catalogue.tools_of(self.program.tools)
-
-
-def expand_variables(word: str, env: Mapping[str, str]) -> str:
-    """A word of a script with its variables filled in."""
-    from firedrill.world.kube.programs.scripts import VARIABLE
-
-    return VARIABLE.sub(lambda match: env.get(match[1], match[2] or ""), word)
 
 
 def _env(session: Session, args: list[str], _: str) -> Executed:
@@ -269,22 +255,60 @@ def _sleep(_: Session, args: list[str], __: str) -> Executed:
     return Executed(code=0 if args and duration(args[0]) >= 0 else 1)
 
 
+_COMPARED: Mapping[str, Callable[[int, int], bool]] = {
+    "-eq": lambda a, b: a == b,
+    "-ne": lambda a, b: a != b,
+    "-lt": lambda a, b: a < b,
+    "-le": lambda a, b: a <= b,
+    "-gt": lambda a, b: a > b,
+    "-ge": lambda a, b: a >= b,
+}
+
+
 def _test(session: Session, args: list[str], _: str) -> Executed:
-    words = [word for word in args if word != "]"]
-    known = session.files()
-    if len(words) == 2 and words[0] in {"-f", "-e", "-d", "-r", "-s"}:
+    words = [word for word in args if word not in {"]", "]]"}]
+    turned = words[:1] == ["!"]
+    good = _holds(session, words[1:] if turned else words)
+    return Executed(code=0 if good != turned else 1)
+
+
+def _holds(session: Session, words: list[str]) -> bool:
+    for joint in ("-o", "||", "-a", "&&"):
+        if joint in words[1:-1]:
+            at = words.index(joint)
+            sides = (_holds(session, words[:at]), _holds(session, words[at + 1 :]))
+            return any(sides) if joint in {"-o", "||"} else all(sides)
+    if len(words) == 2 and words[0] in {"-f", "-e", "-d", "-r", "-s", "-x", "-w", "-S"}:
+        known = session.files()
+        mounts = {
+            str(item["mountPath"]).rstrip("/") for item in dig(session.item, "volumeMounts", default=())
+        }
         below = any(name.startswith(words[1].rstrip("/") + "/") for name in known)
-        return Executed(code=0 if words[1] in known or below else 1)
-    if len(words) == 3 and words[1] in {"=", "==", "!="}:
-        return Executed(code=0 if (words[0] == words[2]) == (words[1] != "!=") else 1)
+        if words[0] == "-s":
+            return bool(known.get(words[1])) or below
+        return words[1] in known or below or words[1].rstrip("/") in mounts
     if len(words) == 2 and words[0] in {"-n", "-z"}:
-        return Executed(code=0 if bool(words[1]) == (words[0] == "-n") else 1)
-    return Executed(code=0 if words and words[0] else 1)
+        return bool(words[1]) == (words[0] == "-n")
+    if len(words) == 3 and words[1] in {"=", "==", "!="}:
+        return (words[0] == words[2]) == (words[1] != "!=")
+    if len(words) == 3 and words[1] in _COMPARED:
+        left, right = (int(word) if word.lstrip("-").isdecimal() else 0 for word in (words[0], words[2]))
+        return _COMPARED[words[1]](left, right)
+    return bool(words and words[0] and words[0] not in _COMPARED)
 
 
 def _echo(_: Session, args: list[str], __: str) -> Executed:
     end = "" if args[:1] == ["-n"] else "\n"
     return Executed(" ".join(args[1:] if args[:1] in (["-n"], ["-e"]) else args) + end)
+
+
+def _seq(args: list[str]) -> Executed:
+    numbers = [int(word) for word in args if word.lstrip("-").isdecimal() and len(word) < 7]
+    if not numbers:
+        return Executed(code=1)
+    first, last = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[-1])
+    step = numbers[1] if len(numbers) > 2 and numbers[1] else 1
+    return Executed("".join(f"{number}\n" for number in list(range(first, last + 1, max(step, 1)))[:1000]))
 
 
 def _fixed(text: str, code: int = 0) -> Tool:
@@ -314,6 +338,7 @@ TOOLS: dict[str, Tool] = {
     "sleep": _sleep,
     "test": _test,
     "[": _test,
+    "[[": _test,
     "grep": _filter(_grep),
     "head": _filter(lambda lines, args: lines[: _number(args, 10)]),
     "tail": _filter(lambda lines, args: lines[-_number(args, 10) :]),
@@ -327,4 +352,22 @@ TOOLS: dict[str, Tool] = {
     "wget": lambda session, args, _: nettools.wget(session, args),
     "nc": lambda session, args, _: nettools.connect(session, args),
     "telnet": lambda session, args, _: nettools.connect(session, args),
+    "ncat": lambda session, args, _: nettools.connect(session, args),
+    "mysql": clients.mysql,
+    "mysqladmin": clients.mysql,
+    "mariadb": clients.mysql,
+    "mariadb-admin": clients.mysql,
+    "psql": clients.psql,
+    "pg_isready": clients.pg_isready,
+    "redis-cli": clients.redis,
+    "valkey-cli": clients.redis,
+    "mongosh": clients.mongo,
+    "mongo": clients.mongo,
+    "wait-for-it": clients.wait_for,
+    "wait-for-it.sh": clients.wait_for,
+    "wait-for": clients.wait_for,
+    "wait-for.sh": clients.wait_for,
+    "dockerize": clients.wait_for,
+    "seq": lambda _session, args, _i: _seq(args),
+    "printf": _echo,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.kubelet.environment import data_of
+from firedrill.world.kube.kubelet.environment import data_of, field, resource_of
+from firedrill.world.kube.kubelet.state import PodState, node_of
 from firedrill.world.kube.objects import Obj, dig, namespace_of
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def problems(world: World, pod: Obj) -> list[tuple[str, str]]:
 def _problem(world: World, pod: Obj, volume: Mapping[str, Any]) -> str:
     namespace, name = namespace_of(pod), volume.get("name")
     setup = f'MountVolume.SetUp failed for volume "{name}" : '
-    for source, optional in _sources(volume):
+    for source, optional in sources(volume):
         said = _missing(world, namespace, source, optional)
         if said:
             return setup + said
@@ -50,7 +52,7 @@ def _problem(world: World, pod: Obj, volume: Mapping[str, Any]) -> str:
     return ""
 
 
-def _sources(volume: Mapping[str, Any]) -> list[tuple[tuple[str, str, tuple[str, ...]], bool]]:
+def sources(volume: Mapping[str, Any]) -> list[tuple[tuple[str, str, tuple[str, ...]], bool]]:
     """((resource, name, keys), optional) of each ConfigMap or Secret that a volume shows."""
     listed = [volume, *(dig(volume, "projected", "sources") or ())]
     out = []
@@ -120,50 +122,58 @@ def _owned_by_root(world: World, namespace: str, volume: Mapping[str, Any]) -> b
     return bool(bound["spec"].keys() & {"hostPath", "nfs", "local"})
 
 
-def files(world: World, pod: Obj, container: Mapping[str, Any]) -> dict[str, str]:
-    """The mounted files of a container whose contents are known, by path."""
-    volumes = {item.get("name"): item for item in pod["spec"].get("volumes") or ()}
-    out: dict[str, str] = {}
-    for mount in container.get("volumeMounts") or ():
-        content = contents(world, pod, volumes.get(mount.get("name")) or {})
-        base = str(mount.get("mountPath") or "").rstrip("/")
-        part = str(mount.get("subPath") or "")
-        for name, text in content.items():
-            if part:
-                if name == part:
-                    out[base] = text
-            else:
-                out[f"{base}/{name}"] = text
+def shows(world: World, pod: Obj, state: PodState) -> dict[str, Mapping[str, str]]:
+    """What the volumes of a pod show now, by volume."""
+    out: dict[str, Mapping[str, str]] = {}
+    for volume in pod["spec"].get("volumes") or ():
+        if volume.keys() & _SHOWN:
+            out[str(volume.get("name"))] = contents(world, pod, volume, state)
     return out
 
 
-def contents(world: World, pod: Obj, volume: Mapping[str, Any]) -> dict[str, str]:
+def begin(world: World, pod: Obj, state: PodState, item: Mapping[str, Any]) -> PodState:
+    """A container starts: single files that it mounts stay as they are from now on."""
+    shown = dict(state.shown)
+    for mount in item.get("volumeMounts") or ():
+        name = str(mount.get("name"))
+        if mount.get("subPath") and name in shown:
+            shown[f"{item['name']}@{name}"] = shown[name]
+    return replace(state, shown=shown) if len(shown) != len(state.shown) or shown != state.shown else state
+
+
+def contents(world: World, pod: Obj, volume: Mapping[str, Any], state: PodState) -> dict[str, str]:
     """File contents of a volume, by path in it."""
-    namespace = namespace_of(pod)
     out: dict[str, str] = {}
     for item in (volume, *(dig(volume, "projected", "sources") or ())):
-        for key, resource, naming in (
-            ("configMap", "configmaps", "name"),
-            ("secret", "secrets", "secretName" if item is volume else "name"),
-        ):
-            ref = item.get(key)
-            found = world.cluster.store.get(resource, namespace, str(ref.get(naming))) if ref else None
-            if found is None:
-                continue
-            data = data_of(found)
-            chosen = ref.get("items")
-            if chosen:
-                out |= {str(e.get("path")): data[e["key"]] for e in chosen if e.get("key") in data}
-            else:
-                out |= data
+        out |= _from_object(world, pod, item, "secretName" if item is volume else "name")
         if item.get("serviceAccountToken"):
             path = str(item["serviceAccountToken"].get("path") or "token")
             out[path] = "eyJhbGciOiJSUzI1NiJ9." + world.rng.hexadecimal(
                 64, "sa.token", pod["metadata"]["uid"]
             )
-        if item.get("downwardAPI"):
-            for entry in item["downwardAPI"].get("items") or ():
-                where = str(dig(entry, "fieldRef", "fieldPath", default=""))
-                if where == "metadata.namespace":
-                    out[str(entry.get("path"))] = namespace
+        for entry in dig(item, "downwardAPI", "items", default=()) or ():
+            out[str(entry.get("path"))] = _downward(world, pod, entry, state)
     return out
+
+
+def _from_object(world: World, pod: Obj, item: Mapping[str, Any], naming: str) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for key, resource, name in (("configMap", "configmaps", "name"), ("secret", "secrets", naming)):
+        ref = item.get(key)
+        found = world.cluster.store.get(resource, namespace_of(pod), str(ref.get(name))) if ref else None
+        if found is None:
+            continue
+        data = data_of(found)
+        if ref and ref.get("items"):
+            out |= {str(e.get("path")): data[e["key"]] for e in ref["items"] if e.get("key") in data}
+        else:
+            out |= data
+    return out
+
+
+def _downward(world: World, pod: Obj, entry: Mapping[str, Any], state: PodState) -> str:
+    node = node_of(world, state.node)
+    if entry.get("resourceFieldRef"):
+        return resource_of(pod, {}, entry["resourceFieldRef"], world)
+    path = str(dig(entry, "fieldRef", "fieldPath", default=""))
+    return field(pod, path, state, node) if node is not None else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import dig
-from firedrill.world.kube.programs import catalogue, logs, scripts
+from firedrill.world.kube.programs import catalogue, logs, scripts, shell, shell_code
 from firedrill.world.kube.programs.model import MIB, Listen, Plan, Program
 from firedrill.world.kube.programs.reference import parse_reference
 
@@ -20,6 +22,12 @@ _RUNC = (
     "runc create failed: unable to start container process: "
 )
 _LEAST_MEMORY = 6 * MIB
+ASKING = frozenset(
+    {"nc", "ncat", "curl", "wget", "nslookup", "dig", "host", "getent", "telnet", "ping", "timeout"}
+    | {"pg_isready", "psql", "mysql", "mysqladmin", "mariadb", "mariadb-admin", "redis-cli", "valkey-cli"}
+    | {"mongosh", "mongo", "wait-for-it", "wait-for-it.sh", "wait-for", "wait-for.sh", "dockerize"}
+)
+"""Commands whose outcome depends on others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +64,115 @@ def launch(world: World, setting: Setting) -> Plan:
     if 0 < setting.limit < _LEAST_MEMORY:
         return Plan(fails=_RUNC + "container init was OOM-killed (memory limit too low?): unknown")
     argv = _argv(program, setting)
+    line = command_line(setting.container)
     if not argv:
-        return _run(world, program, setting)
+        return _task(world, program, setting) if line in program.tasks else _run(world, program, setting)
     known = world.cluster.part(catalogue.Catalogue).architectures.get(image.full if image else "")
     if known is not None and setting.architecture not in known:
         return Plan(fails=f"{_RUNC}exec {argv[0]}: exec format error: unknown", fail_code=255)
     missing = missing_executable(program, argv[0])
     if missing:
         return Plan(fails=f"{_RUNC}{missing}: unknown")
+    if line in program.serves:
+        return served(world, setting)
+    script = _script_of(program, argv)
+    if script:
+        return _live(program, script, argv, setting)
+    if line in program.tasks or (program.tasks and not program.serves):
+        return _task(world, program, setting)
     if _is_own(program, argv):
         return _run(world, program, setting)
     result = scripts.simulate(argv, setting.env)
     if result is None:
         return _run(world, program, setting)
     return _script(program, result, setting)
+
+
+def command_line(container: Mapping[str, Any]) -> str:
+    """What the manifest says in `command` and `args`, as one text; empty where it leaves it to the image."""
+    return " ".join(map(str, (*(container.get("command") or ()), *(container.get("args") or ()))))
+
+
+def served(world: World, setting: Setting) -> Plan:
+    """The plan of a run of the image's program, whatever the image does by itself."""
+    image = parse_reference(str(setting.container.get("image") or ""))
+    program = catalogue.program_of(world, image) if image is not None else Program("app")
+    return _run(world, replace(program, runs=True), setting)
+
+
+def keeps_running(program: Program, words: Sequence[str]) -> bool:
+    """Whether a command of a script is the program that the image is for."""
+    name = words[0].rpartition("/")[2]
+    if name in ASKING:
+        return False
+    if " ".join(words) in program.serves:
+        return True
+    own = {item.rpartition("/")[2] for item in (*program.entrypoint, *program.commands)}
+    return program.runs and name in own and name not in catalogue.tools_of(program.tools)
+
+
+def _script_of(program: Program, argv: Sequence[str]) -> str:
+    """What a shell would read, where what it does depends on the cluster or on files; else empty."""
+    name = argv[0].rpartition("/")[2]
+    text = shell.script_of(argv[1:]) if name in {"sh", "bash", "ash", "dash"} else None
+    if text is None:
+        if name not in ASKING:
+            return ""
+        return waiting_script(argv)
+    for word in shell_code.commands_in(text):
+        name = word.rpartition("/")[2]
+        to_file = word.startswith(">") and not word.startswith((">/dev/", ">&", ">1", ">2")) and len(word) > 1
+        if name in ASKING or name in {"touch", "rm"} or to_file or keeps_running(program, [word]):
+            return text
+        if any(line.startswith(f"{word} ") or line == word for line in program.serves):
+            return text
+    return ""
+
+
+def waiting_script(argv: Sequence[str]) -> str:
+    """A tool that asks others, as a script; those that wait by themselves as a loop around one look."""
+    line = shlex.join(argv)
+    name = argv[0].rpartition("/")[2]
+    if not name.startswith(("wait-for", "dockerize")):
+        return line
+    words = list(argv[1:])
+    then = shlex.join(words[words.index("--") + 1 :]) if "--" in words else ""
+    words = words[: words.index("--")] if "--" in words else words
+    limit = next(
+        (words[n + 1] for n, word in enumerate(words[:-1]) if word in {"-t", "--timeout", "-timeout"}), ""
+    ) or next((word.partition("=")[2] for word in words if word.startswith(("--timeout=", "-t="))), "")
+    digits = limit.rstrip("sm")
+    rounds = (
+        int(digits) if digits.isdecimal() and len(digits) < 6 else 15 if "wait-for-it" in name else 86_400
+    )
+    place = next((word for word in words if ":" in word and not word.startswith("-")), "")
+    look = shlex.join((argv[0], place))
+    said = f'echo "{name}: {place} is available"'
+    strict = f"|| exit 1; {then}" if then and "--strict" in words else f"; {then}" if then else "|| exit 1"
+    give_up = f"n=$((n+1)); [ $n -ge {max(rounds, 1)} ] && good=0 && break"
+    loop = f"n=0; good=1; until {look} 2>/dev/null; do {give_up}; sleep 1; done"
+    return (
+        f'{loop}; if [ $good = 1 ]; then {said}; else echo "{name}: timeout occurred" >&2; false; fi {strict}'
+    )
+
+
+def _live(program: Program, script: str, argv: Sequence[str], setting: Setting) -> Plan:
+    handles = re.search(r"\btrap\b.*\b(TERM|SIGTERM|15|EXIT)\b", script) is not None
+    memory = min(program.memory, 2 * MIB)
+    if setting.limit and memory > setting.limit:
+        return Plan(exit_after=400, exit_code=137, exit_reason="OOMKilled")
+    process = " ".join(argv)[:200]
+    return Plan(script=script, memory=memory, term=0 if handles else -1, stop=40, process=process)
+
+
+def _task(world: World, program: Program, setting: Setting) -> Plan:
+    """A run that does its work and ends."""
+    plan = _run(world, replace(program, runs=True, listens=()), setting)
+    if plan.exit_after >= 0:
+        return plan
+    took = plan.ready_after + world.rng.integer(300, 4_000, "program.task", *setting.key)
+    lines = ((took - 20, line) for line in logs.worked(program.style, program.name))
+    return replace(plan, exit_after=took, exit_code=0, lines=tuple(lines))
 
 
 def _argv(program: Program, setting: Setting) -> tuple[str, ...]:
@@ -129,6 +232,11 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
     args = setting.container.get("args") or ()
     if not program.runs or (args and str(args[0]) in program.ends):
         return replace(plan, exit_after=min(start, 300), exit_code=0, lines=())
+    option = unknown_option(program, setting.container)
+    if option:
+        code = {"java": 1, "spring": 1, "node": 9}.get(program.style, 2)
+        said = logs.bad_option(program.style, program.name, option)
+        return replace(_crash(plan, said, min(start, 400)), exit_code=code)
     for names in program.needs_env:
         if not any(setting.env.get(name) for name in names.split("|")):
             return _crash(plan, logs.missing_variable(program.style, names.split("|")), min(start, 900))
@@ -154,7 +262,18 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
         return replace(plan, exit_after=max(int(start * share), 150), exit_code=137, exit_reason="OOMKilled")
     lines = program.lines or logs.started(program.style, program.name, listens)
     spread = tuple((start * (n + 1) // (len(lines) + 1), text) for n, text in enumerate(lines))
-    return replace(plan, listens=listens, lines=spread)
+    return replace(plan, listens=listens, lines=spread, connects=program.connects)
+
+
+def unknown_option(program: Program, container: Mapping[str, Any]) -> str:
+    """An option on the command line that no healthy container of the image has had."""
+    if program.style == "spring" or not program.flags:
+        return ""
+    for word in (*(container.get("command") or ()), *(container.get("args") or ())):
+        name = str(word).partition("=")[0]
+        if name.startswith("-") and len(name) > 1 and not name[1:2].isdigit() and name not in program.flags:
+            return name
+    return ""
 
 
 def _cores(setting: Setting) -> int:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import Obj, containers_of, dig
-from firedrill.world.kube.programs import catalogue
+from firedrill.world.kube.programs import catalogue, shell, shell_code
+from firedrill.world.kube.programs.launch import ASKING
 from firedrill.world.kube.programs.model import MIB, Listen, Program, Protocol
 from firedrill.world.kube.programs.reference import Reference, parse_reference
 
@@ -29,7 +30,24 @@ _LANGUAGES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("php", ("php",), ("php", "php-fpm")),
     ("rust", ("rust_log", "rust_backtrace"), ()),
 )
-_SERVER_TOOLS: dict[str, tuple[str, ...]] = {"distroless": (), "alpine": ("shell", "busybox")}
+_SERVERS: dict[str, tuple[str, ...]] = {
+    "postgres": ("postgres",),
+    "mysql": ("mysql", "mariadb", "percona"),
+    "redis": ("redis", "valkey"),
+    "nginx": ("nginx",),
+}
+_SHELLS = frozenset({"sh", "bash", "ash", "dash"})
+_TOOLS = ASKING | {
+    "httpd",
+    "python -m http.server",
+    "stress",
+    "stress-ng",
+    "trap",
+    "set",
+    "export",
+    "[[",
+    "((",
+}
 
 
 def learn(world: World, manifests: Sequence[Obj], programs: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -52,8 +70,10 @@ def learn(world: World, manifests: Sequence[Obj], programs: Sequence[Mapping[str
         if spec is None:
             continue
         labels = dig(obj, "spec", "template", "metadata", "labels") or dig(obj, "metadata", "labels") or {}
+        inits = [item.get("name") for item in spec.get("initContainers") or () if not is_sidecar(item)]
         for container in containers_of(spec):
-            _learn_container(world, container, _of_pod(protocols, labels))
+            task = obj.get("kind") in {"Job", "CronJob"} or container.get("name") in inits
+            _learn_container(world, container, _of_pod(protocols, labels), task=task)
     for item in programs:
         program = catalogue.program_from(item)
         catalogue.set_program(world, str(item["image"]), program, str(item.get("tags", ".*")))
@@ -109,7 +129,14 @@ def _of_pod(told: _Told, labels: Mapping[str, str]) -> Mapping[str | int, str]:
     }
 
 
-def _learn_container(world: World, container: Mapping[str, Any], told: Mapping[str | int, str]) -> None:
+def is_sidecar(container: Mapping[str, Any]) -> bool:
+    """Whether an init container keeps running beside the others."""
+    return container.get("restartPolicy") == "Always"
+
+
+def _learn_container(
+    world: World, container: Mapping[str, Any], told: Mapping[str | int, str], *, task: bool
+) -> None:
     reference = parse_reference(str(container.get("image") or ""))
     if reference is None:
         return
@@ -117,20 +144,73 @@ def _learn_container(world: World, container: Mapping[str, Any], told: Mapping[s
     if str(container["image"]) not in part.images:
         part.images = (*part.images, str(container["image"]))
     known = part.repositories.get(reference.repository)
-    if reference.repository in catalogue.public() and known is None:
-        public = catalogue.public()[reference.repository]
-        if catalogue.has_tag(public, reference):
-            return
+    public = catalogue.public().get(reference.repository)
+    if public is not None and catalogue.has_tag(public, reference):
+        if not public.program.runs and not task:
+            _learn_server(world, reference, container, told, known or public)
+        return
+    new = _program(reference, container, told, task=task)
+    if known is None and public is not None:
         known = public
     if known is not None:
-        program = _merged(known.program, _program(reference, container, told))
         tags = (
             known.tags if catalogue.has_tag(known, reference) else f"{known.tags}|{re.escape(reference.tag)}"
         )
-        part.repositories[reference.repository] = replace(known, program=program, tags=tags)
+        repository = replace(known, program=_merged(known.program, new), tags=tags)
+        part.repositories[reference.repository] = repository
         return
-    program = _program(reference, container, told)
-    catalogue.set_program(world, reference.repository, program, re.escape(reference.tag))
+    catalogue.set_program(world, reference.repository, new, re.escape(reference.tag))
+
+
+def _learn_server(
+    world: World,
+    reference: Reference,
+    container: Mapping[str, Any],
+    told: Mapping[str | int, str],
+    known: catalogue.Repository,
+) -> None:
+    """An image for anything, such as an interpreter's, serves with the command line that it is given."""
+    env = _plain_env(container)
+    lines = _server_lines(container, known.program)
+    if not lines:
+        return
+    listens = _listens(container, env, told)
+    ports = {item.port for item in known.program.listens}
+    program = replace(
+        known.program,
+        serves=tuple(dict.fromkeys((*known.program.serves, *lines))),
+        listens=(*known.program.listens, *(item for item in listens if item.port not in ports)),
+        memory=max(min(_memory(container), 64 * MIB), known.program.memory),
+        connects=True,
+    )
+    world.cluster.part(catalogue.Catalogue).repositories[reference.repository] = replace(
+        known, program=program
+    )
+
+
+def _server_lines(container: Mapping[str, Any], program: Program) -> tuple[str, ...]:
+    """The command lines in a container that keep it running, where no reading of them tells it."""
+    argv = [*map(str, container.get("command") or ()), *map(str, container.get("args") or ())]
+    if not argv:
+        return ()
+    tools = catalogue.tools_of(program.tools)
+    if argv[0].rpartition("/")[2] in _SHELLS:
+        text = shell.script_of(argv[1:])
+        if text is None:
+            return (" ".join(argv),)
+        words = shell_code.lines_in(text)
+        return tuple(
+            line for line in words if line.partition(" ")[0].rpartition("/")[2] not in tools | _TOOLS
+        )
+    return () if argv[0].rpartition("/")[2] in tools | _TOOLS else (" ".join(argv),)
+
+
+def _plain_env(container: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        str(item.get("name")): str(item.get("value"))
+        for item in container.get("env") or ()
+        if item.get("value") is not None
+    }
 
 
 def _merged(old: Program, new: Program) -> Program:
@@ -141,27 +221,36 @@ def _merged(old: Program, new: Program) -> Program:
         listens=listens,
         commands=tuple(dict.fromkeys((*old.commands, *new.commands))),
         memory=min(old.memory, new.memory),
+        serves=tuple(dict.fromkeys((*old.serves, *new.serves))),
+        tasks=tuple(dict.fromkeys((*old.tasks, *new.tasks))),
+        flags=tuple(dict.fromkeys((*old.flags, *new.flags))),
+        connects=old.connects or new.connects,
     )
 
 
-def _program(reference: Reference, container: Mapping[str, Any], told: Mapping[str | int, str]) -> Program:
-    env = {
-        str(item.get("name")): str(item.get("value"))
-        for item in container.get("env") or ()
-        if item.get("value") is not None
-    }
+def _program(
+    reference: Reference, container: Mapping[str, Any], told: Mapping[str | int, str], *, task: bool
+) -> Program:
+    env = _plain_env(container)
     name = reference.path.rpartition("/")[2]
     style = _style(reference, env, _words(container))
+    argv = [*map(str, container.get("command") or ()), *map(str, container.get("args") or ())]
+    shelled = bool(argv) and argv[0].rpartition("/")[2] in _SHELLS and shell.script_of(argv[1:]) is not None
+    line = () if shelled else (" ".join(argv),)
     return Program(
         name=name,
         **catalogue.habits_of(style),
         style=style,
         tools=() if "distroless" in reference.tag else ("shell", "busybox"),
-        listens=_listens(container, env, told),
+        listens=() if task else _listens(container, env, told),
         memory=_memory(container),
         commands=_commands(container),
         size=48_000_000,
         architectures=("amd64", "arm64"),
+        serves=() if task else line,
+        tasks=line if task else (),
+        flags=("--help", *(word.partition("=")[0] for word in argv if word.startswith("-"))),
+        connects=style not in _SERVERS,
     )
 
 
@@ -172,6 +261,10 @@ def _words(container: Mapping[str, Any]) -> str:
 
 def _style(reference: Reference, env: Mapping[str, str], words: str) -> str:
     """The language that variables, the image's name or the command line speak of; Go where nothing does."""
+    path = reference.path.lower()
+    for style, hints in _SERVERS.items():
+        if any(path.rpartition("/")[2].startswith(hint) for hint in hints):
+            return style
     names = " ".join((*env, reference.path, reference.tag)).lower()
     for style, hints, commands in _LANGUAGES:
         if any(hint in names for hint in hints) or any(re.search(rf"\b{word}\b", words) for word in commands):
@@ -198,6 +291,9 @@ def _commands(container: Mapping[str, Any]) -> tuple[str, ...]:
     out = []
     if container.get("command"):
         out.append(str(container["command"][0]))
+        argv = [*map(str, container["command"]), *map(str, container.get("args") or ())]
+        text = shell.script_of(argv[1:]) if argv[0].rpartition("/")[2] in _SHELLS else None
+        out += [word for word in shell_code.commands_in(text) if word[0] not in ">[(:"] if text else []
     handlers = [dig(container, probe, "exec", "command") for probe in _PROBES]
     handlers += [dig(container, "lifecycle", hook, "exec", "command") for hook in ("postStart", "preStop")]
     out += [str(command[0]) for command in handlers if command]

@@ -51,6 +51,10 @@ class Program:
         needs_hosts: variables that name a host which must resolve at the start.
         user: uid it runs as unless the pod says otherwise.
         ends: first arguments with which it does one thing and ends.
+        serves: command lines with which the image keeps running; empty text for its own one.
+        tasks: command lines with which it does its work and ends.
+        flags: options that its programs are known to take; empty where that is not known.
+        connects: it opens the databases that its environment names before it serves.
         delegates: the variable with a JSON object that says, by HTTP path, which other probe it carries out.
         commands: further executables that are known to exist in the image.
         size: of the image, compressed.
@@ -76,6 +80,10 @@ class Program:
     needs_hosts: tuple[str, ...] = ()
     user: int = 0
     ends: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    connects: bool = False
     delegates: str = ""
     commands: tuple[str, ...] = ()
     size: int = 40_000_000
@@ -102,6 +110,8 @@ class Plan:
         term, stop: exit code after SIGTERM (-1: ignored) and the time it takes.
         style: form of its log lines and wire errors.
         process: as a process list shows it.
+        script: what a shell reads, where what it does depends on the cluster.
+        connects: it opens the databases that its environment names before it serves.
     """
 
     fails: str = ""
@@ -123,6 +133,26 @@ class Plan:
     stop: int = 100
     style: str = "plain"
     process: str = ""
+    script: str = ""
+    connects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a command did.
+
+    Attributes:
+        stdout, stderr: what it printed.
+        code: its exit code.
+        failed: it could not be started at all; `stderr` says why.
+        ms: how long it took, where that is more than a moment.
+    """
+
+    stdout: str = ""
+    stderr: str = ""
+    code: int = 0
+    failed: bool = False
+    ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
