@@ -1,0 +1,189 @@
+"""How busy everything is in one tick: rates along the graph, then waiting times from queueing theory.
+
+Time in a queue is 0 with probability 1 - C (Erlang's C), else exponential with mean
+S (1 + cv²) / 2c(1 - utilisation); what comes above the capacity piles up to a bound and is refused beyond it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedrill.world.app.graph import Graph
+from firedrill.world.app.state import Inputs, State
+from firedrill.world.app.tables.draw import waiting
+
+Floats = NDArray[np.float64]
+_BUSIEST = 0.98
+"""Queues of a busier station are followed by its backlog rather than by the formula of the steady state."""
+_HOUR = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fluid:
+    """What rows are drawn from. Times in µs.
+
+    Attributes:
+        rate: requests per second that users make.
+        consumed: messages that are worked on in this tick, by consumer.
+        probability: that a slot's call is made, by edge, for a warm cache; caches are seen to by rows.
+        wait_share, wait_mean: by station: the share that waits, and how long these do on average.
+        backlog: at the start and the end of the tick, by station; `pace` is what one of it costs.
+        refused: share that finds no room, by station.
+        served: share that is worked on, by pod.
+        cores: processors that are left to the pod.
+        cpu, throttled: ms of processor per second, share of throttled periods, by pod.
+    """
+
+    rate: float
+    consumed: Floats
+    wait_share: Floats
+    wait_mean: Floats
+    backlog_before: Floats
+    backlog: Floats
+    pace: Floats
+    refused: Floats
+    served: Floats
+    cores: Floats
+    cpu: Floats
+    throttled: Floats
+
+
+def offered_rate(graph: Graph, state: State, inputs: Inputs) -> float:
+    """Requests per second that the users make."""
+    load = graph.app.load
+    users = inputs.topology.users * inputs.effects.load
+    if load.daily:
+        hour, rest = divmod(inputs.moment % (24 * _HOUR), _HOUR)
+        first, second = load.daily[hour], load.daily[(hour + 1) % 24]
+        users *= first + (second - first) * rest / _HOUR
+    for burst in load.bursts:
+        if inputs.moment % burst.every_ms < burst.length_ms:
+            users *= burst.factor
+    if load.loop == "open":
+        return users * load.rate
+    return users * 1000.0 / (load.think_ms + state.response / 1000.0)
+
+
+def consumed_messages(graph: Graph, state: State, inputs: Inputs) -> Floats:
+    """Messages that each consumer works on in this tick: what waits, or as much as it can."""
+    topology = inputs.topology
+    consumers = graph.roots - graph.entries
+    if not consumers:
+        return np.zeros(0)
+    here = (topology.flow_edge >= graph.entries) & (topology.flow_edge < graph.roots)
+    pod, number = topology.flow_pod[here], topology.flow_edge[here] - graph.entries
+    op = graph.edge_target[topology.flow_edge[here]]
+    least = (
+        graph.op_cpu[op] * inputs.effects.op_work[op] + graph.op_io[op] + inputs.effects.op_io[op]
+    ) * 1000
+    each = np.maximum(np.maximum(state.holding[pod], least), 1.0)
+    workers = np.maximum(topology.servers[len(topology.pods) :][pod], 1.0)
+    most = np.bincount(number, workers * inputs.length * 1000.0 / each, minlength=consumers)
+    return np.floor(np.minimum(state.lag, most))
+
+
+def edge_rates(graph: Graph, state: State, inputs: Inputs, rate: float, consumed: Floats) -> Floats:
+    """Attempts per second, by edge."""
+    topology = inputs.topology
+    edges, ops, entries = len(graph.edge_call), len(graph.op_cpu), graph.entries
+    arriving = np.bincount(
+        topology.flow_edge, topology.flow_weight * state.served[topology.flow_pod], minlength=edges
+    )
+    warm = _by_service(topology.service, state.warmth, len(graph.app.services) + 1)
+    warm = warm * (1.0 - inputs.effects.cold)
+    source = graph.op_service[graph.edge_source]
+    ratio = graph.edge_probability * graph.edge_times * (1.0 - graph.edge_hit * warm[source])
+    ratio = ratio * state.made * state.attempts
+    ratio[: graph.roots] = 0.0
+    here = np.zeros(edges)
+    here[:entries] = rate * np.diff(graph.entry_share, prepend=0.0) * state.attempts[:entries]
+    here[entries : graph.roots] = consumed * 1000.0 / inputs.length
+    total = here
+    for _ in range(graph.depth - 1):
+        reached = np.bincount(graph.edge_target, here * arriving, minlength=ops)
+        here = reached[graph.edge_source] * ratio
+        total = total + here
+    return total
+
+
+def _by_service(service: NDArray[np.int64], value: Floats, count: int) -> Floats:
+    pods = np.bincount(service, minlength=count)
+    return np.bincount(service, value, minlength=count) / np.maximum(pods, 1)
+
+
+def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
+    """Rates, utilisation and queues of one tick."""
+    topology, effects = inputs.topology, inputs.effects
+    pods, seconds = len(topology.pods), inputs.length / 1000.0
+    rate = offered_rate(graph, state, inputs)
+    consumed = consumed_messages(graph, state, inputs)
+    edges = edge_rates(graph, state, inputs, rate, consumed)
+    flow = edges[topology.flow_edge] * topology.flow_weight
+    op = graph.edge_target[topology.flow_edge]
+    cpu_ms = graph.op_cpu[op] * effects.op_work[op]
+    work = np.asarray(np.bincount(topology.flow_pod, flow * cpu_ms, minlength=pods), np.float64)
+    square = np.bincount(topology.flow_pod, flow * cpu_ms * cpu_ms * (1.0 + graph.op_cv2[op]), minlength=pods)
+    coming = np.bincount(topology.flow_pod, flow, minlength=pods)
+
+    cores = _left(topology.cores * (1.0 - effects.pod_steal), work, topology.node, topology.node_cores)
+    speed = np.minimum(cores / topology.servers[:pods], 1.0)
+    some = np.maximum(coming, 1e-12)
+    mean = work / some
+    variation = np.maximum(square / some / np.maximum(mean * mean, 1e-18) - 1.0, 0.0)
+
+    pool_rate = edges[topology.pool_edge] / topology.sources[topology.pool_edge]
+    arrivals = np.concatenate([coming, coming, pool_rate])
+    service = np.concatenate(
+        [mean / speed, state.holding / 1000.0, state.lasting[topology.pool_edge] / 1000.0]
+    )
+    spread = np.concatenate([variation, np.ones(pods + len(pool_rate))])
+    service = np.where(topology.active, service, 0.0)
+
+    capacity = topology.servers * 1000.0 / np.maximum(service, 1e-9)
+    use = np.minimum(arrivals / capacity, 1.0)
+    calm = np.minimum(use, _BUSIEST)
+    share = waiting(topology.erlang, calm)
+    long = service * (1.0 + spread) * 500.0 / (topology.servers * (1.0 - calm))
+    grown = np.maximum(state.backlog + (arrivals - capacity) * seconds, 0.0)
+    grown = np.where(topology.active, grown, 0.0)
+    bound = topology.bound
+    if len(pool_rate):
+        patience = graph.edge_pool_timeout[topology.pool_edge] * 1e-6
+        bound = np.concatenate([bound[: 2 * pods], capacity[2 * pods :] * patience])
+    backlog = np.minimum(grown, bound)
+    refused = np.minimum((grown - backlog) / np.maximum(arrivals * seconds, 1e-9), 1.0)
+    taken = (1.0 - refused[:pods]) * (1.0 - refused[pods : 2 * pods])
+    out = np.minimum(arrivals[:pods] + state.backlog[:pods] / seconds, capacity[:pods])
+    flowing = np.minimum(out / some, 1.0)
+    busy = np.minimum(work * taken, cores * 1000.0)
+    return Fluid(
+        rate=rate,
+        consumed=consumed,
+        wait_share=share,
+        wait_mean=long,
+        backlog_before=state.backlog,
+        backlog=backlog,
+        pace=1e6 / capacity,
+        refused=refused,
+        served=np.where(coming > 0.0, np.minimum(taken, flowing), 1.0),
+        cores=cores,
+        cpu=busy,
+        throttled=_throttled(use[:pods], cores),
+    )
+
+
+def _left(cores: Floats, work: Floats, node: NDArray[np.int64], node_cores: Floats) -> Floats:
+    """Processors that each pod gets: nodes with more work than processors share them in proportion."""
+    cores = np.maximum(cores, 1e-3)
+    wanted = np.minimum(work / 1000.0, cores)
+    demand = np.bincount(node, wanted, minlength=len(node_cores))
+    short = np.minimum(node_cores / np.maximum(demand, 1e-9), 1.0)[node]
+    return np.where(short < 1.0, np.maximum(wanted * short, 1e-3), cores)
+
+
+def _throttled(use: Floats, cores: Floats) -> Floats:
+    """Share of periods in which a pod used up its limit: more at high use and with few processors."""
+    return np.minimum(use * use * use / np.maximum(cores, 0.25) * 0.25 + (use >= 1.0) * 0.75, 1.0)

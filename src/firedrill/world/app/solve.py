@@ -1,0 +1,127 @@
+"""One tick of traffic: every request as a row, from what the cluster is and from the state before.
+
+`solve` is pure: the tick, the reader of old traces and the export all call it and get the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedrill.world.app import rows as kinds
+from firedrill.world.app.expand import Asked, expand
+from firedrill.world.app.fluid import Fluid, solve_fluid
+from firedrill.world.app.graph import Graph
+from firedrill.world.app.rows import Rows
+from firedrill.world.app.state import Inputs, State
+from firedrill.world.app.table import Draws, Table
+
+Floats = NDArray[np.float64]
+_MOST_ROOTS = 600
+_MOST_FLIGHT = 1e6
+_MOST_LAG = 1e9
+
+
+def solve(graph: Graph, state: State, inputs: Inputs, seed: int, tick: int) -> tuple[Rows, State]:
+    """The requests of one tick and the state after it.
+
+    Args:
+        graph: of the application.
+        state: after the tick before.
+        inputs: what the cluster is like now.
+        seed: of the world's traffic.
+        tick: number of the tick; draws depend on nothing but this and the seed.
+    """
+    fluid = solve_fluid(graph, state, inputs)
+    draws = Draws(seed, tick)
+    roots, weight = _roots(graph, fluid, inputs, draws)
+    table = Table(graph, state, inputs, fluid, draws)
+    expand(table, roots)
+    rows = table.finish(weight)
+    return rows, _after(graph, state, inputs, fluid, rows, table)
+
+
+def _roots(graph: Graph, fluid: Fluid, inputs: Inputs, draws: Draws) -> tuple[Asked, int]:
+    """(edge, source pod, start) of what users ask for, and how many requests each row is."""
+    pods = inputs.topology.load_pods
+    expected = fluid.rate * inputs.length / 1000.0 if len(pods) else 0.0
+    weight = max(int(-(-expected // _MOST_ROOTS)), 1)
+    count = int(draws.generator.poisson(expected / weight))
+    drawn = draws.uniform(3, count)
+    start = np.sort((drawn[0] * (inputs.length * 1000)).astype(np.int64))
+    edge = np.minimum(np.searchsorted(graph.entry_share, drawn[1], side="right"), graph.entries - 1)
+    source = pods[(drawn[2] * len(pods)).astype(np.int64)] if count else np.zeros(0, np.int64)
+    asked = Asked(edge, source, start)
+    return (_with_messages(graph, fluid, inputs, draws, asked, weight) if graph.app.queues else asked), weight
+
+
+def _with_messages(
+    graph: Graph, fluid: Fluid, inputs: Inputs, draws: Draws, asked: Asked, weight: int
+) -> Asked:
+    """What users ask for, and the messages that consumers take out of queues."""
+    topology = inputs.topology
+    parts = [asked]
+    for number, messages in enumerate(fluid.consumed):
+        count = int(messages) // weight
+        pods = topology.flow_pod[topology.flow_edge == graph.entries + number]
+        drawn = draws.uniform(2, count)
+        if count and len(pods):
+            start = np.sort((drawn[0] * (inputs.length * 1000)).astype(np.int64))
+            source = pods[(drawn[1] * len(pods)).astype(np.int64)]
+            parts.append(Asked(np.full(count, graph.entries + number, np.int64), source, start))
+    return Asked(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _lag(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows) -> Floats:
+    """Messages that wait for each consumer after the tick."""
+    if not graph.app.queues:
+        return state.lag
+    sent = graph.edge_publishes[rows.edge]
+    here = np.flatnonzero((sent >= 0) & (rows.kind == kinds.OK))
+    factor = inputs.effects.messages[rows.edge[here]] * rows.weight
+    published = np.bincount(sent[here], factor, minlength=len(graph.app.queues))
+    gone = np.floor(fluid.consumed / rows.weight) * rows.weight
+    share = graph.edge_probability[graph.entries : graph.roots]
+    lag: Floats = np.maximum(state.lag - gone, 0.0) + published[graph.consumer_queue] * share
+    return np.minimum(lag, _MOST_LAG)
+
+
+def _after(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows, table: Table) -> State:
+    topology, effects = inputs.topology, inputs.effects
+    pods, edges, length = len(topology.pods), len(graph.edge_call), inputs.length
+    here = rows.pod[rows.arrived]
+    lasted = rows.server_duration[rows.arrived]
+    count = np.bincount(here, minlength=pods)
+    held = np.bincount(here, lasted - rows.waited[rows.arrived], minlength=pods)
+    holding = np.where(count > 0, (state.holding + held / np.maximum(count, 1)) * 0.5, state.holding)
+    holding = np.where(state.holding > 0, holding, holding * 2.0)
+    in_flight = np.bincount(here, lasted, minlength=pods) * rows.weight / (length * 1000.0)
+    by_edge = np.bincount(rows.edge, minlength=edges)
+    whole = np.bincount(rows.edge, rows.duration, minlength=edges) / np.maximum(by_edge, 1)
+    lasting = np.where(by_edge > 0, (state.lasting + whole) * 0.5, state.lasting)
+    first = rows.parent < 0
+    answered = rows.duration[first & (rows.attempt == 0) & (rows.edge < graph.entries)]
+    response = (state.response + float(answered.mean())) * 0.5 if len(answered) else state.response
+    warm_ms = np.array([*(service.warm_ms for service in graph.app.services), 60_000], np.float64)
+    step = np.minimum(length / warm_ms[topology.service], 1.0)
+    leaked = state.leaked + effects.pod_leak * (length / 1000.0)
+    attempts, made = table.behaviour(state, rows)
+    return replace(
+        state,
+        backlog=fluid.backlog,
+        holding=holding,
+        served=fluid.served,
+        warmth=state.warmth + (1.0 - state.warmth) * step,
+        leaked=leaked,
+        attempts=attempts,
+        made=made,
+        lasting=lasting,
+        lag=_lag(graph, state, inputs, fluid, rows),
+        response=response,
+        cpu=fluid.cpu,
+        throttled=fluid.throttled,
+        in_flight=np.minimum(in_flight, _MOST_FLIGHT),
+        memory=topology.base + topology.request * in_flight + leaked + effects.pod_ballast,
+    )

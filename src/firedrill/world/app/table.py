@@ -1,0 +1,193 @@
+"""All rows of a tick while they are made, and what they are drawn from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedrill.world.app import rows as kinds
+from firedrill.world.app.batch import Batch
+from firedrill.world.app.fluid import Fluid
+from firedrill.world.app.graph import Graph
+from firedrill.world.app.rows import Rows
+from firedrill.world.app.state import Inputs, State
+from firedrill.world.app.tables import draw
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+_GOLDEN = 0.6180339887498949
+_LOST = 0.999
+_COLUMNS = ("edge", "op", "source", "pod", "duration", "kind", "arrived", "server_duration", "waited", "cpu")
+
+
+class Draws:
+    """The draws of one tick: one stream, by seed and number of the tick."""
+
+    __slots__ = ("generator",)
+
+    def __init__(self, seed: int, tick: int) -> None:
+        self.generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, tick]))
+
+    def uniform(self, rows: int, count: int) -> Floats:
+        """Uniform draws in [0, 1), `rows` times `count`."""
+        return self.generator.random((rows, count))
+
+
+class Table:
+    """Collects batches; knows probabilities and factors of this tick. Times in µs.
+
+    Attributes:
+        size: rows so far.
+        thinned: some calls are not always made.
+        slow, distant: something waits for a disk; something is far away.
+        quota: processor time of each pod in one period, where some have less than a whole processor.
+        op_cpu, op_io, op_error: of operations, effects included.
+    """
+
+    def __init__(self, graph: Graph, state: State, inputs: Inputs, fluid: Fluid, draws: Draws) -> None:
+        effects, pods = inputs.effects, len(inputs.topology.pods)
+        self.graph, self.inputs, self.draws = graph, inputs, draws
+        self.size = 0
+        self._batches: list[Batch] = []
+        self._elapsed = np.zeros(0, np.int64)
+        self.thinned = bool((graph.edge_probability < 1).any() or graph.edge_hit.any())
+        self.op_cpu = graph.op_cpu * effects.op_work * 1000.0
+        self.op_io = (graph.op_io + effects.op_io) * 1000.0
+        self.op_error = np.minimum(graph.op_error + effects.op_error, 1.0)
+        self.slow = bool(self.op_io.any() or effects.pod_io.any())
+        far = (effects.pod_delay, effects.pod_loss, effects.node_delay, effects.node_loss)
+        self.distant = any(bool(item.any()) for item in far)
+        self._codes = effects.edge_code if effects.edge_code.any() else None
+        small = fluid.cores < 1.0
+        self.quota = np.where(small, fluid.cores * 100_000.0, 1e12) if small.any() else None
+        service = inputs.topology.service
+        self._warm = state.warmth * (1.0 - effects.cold[service])
+        self._share, self._mean = fluid.wait_share, fluid.wait_mean
+        self._before = fluid.backlog_before * fluid.pace
+        self._growth = fluid.backlog * fluid.pace - self._before
+        self._piled = bool(self._before.any() or self._growth.any())
+        self._length = inputs.length * 1000.0
+        full = 1.0 - (1.0 - fluid.refused[:pods]) * (1.0 - fluid.refused[pods : 2 * pods])
+        self._full = full if full.any() else None
+        self._no_pool = fluid.refused if fluid.refused[2 * pods :].any() else None
+        dead = effects.pod_frozen | (effects.pod_loss >= _LOST)
+        self._dead = dead if dead.any() else None
+        self._aborts = effects.pod_abort if effects.pod_abort.any() else None
+
+    def place(self, edge: Ints, source: Ints) -> tuple[Ints, Ints]:
+        """(pod, outcome so far) of calls: which endpoint each one gets, and whether it is let in."""
+        reach = self.inputs.topology.reach
+        drawn = self.draws.uniform(2, len(edge))
+        key = source * len(self.graph.edge_call) + edge
+        found = reach.start[key] + (drawn[0] * reach.count[key]).astype(np.int64)
+        pod, code = reach.target[found], reach.code[found]
+        if self._codes is not None:
+            code = np.where(self._codes[edge] > 0, self._codes[edge], code)
+        if self._dead is not None:
+            lost = ((pod >= 0) & self._dead[pod]) | (self._dead[source] & (source >= 0))
+            code = np.where(lost & (code == kinds.OK), kinds.DROPPED, code)
+        if self._no_pool is not None:
+            station = self.inputs.topology.pool_station[key]
+            none = (station >= 0) & (drawn[1] < self._no_pool[station]) & (code == kinds.OK)
+            code = np.where(none, kinds.POOL, code)
+        for chances, outcome in ((self._full, kinds.OVERLOAD), (self._aborts, kinds.ABORTED)):
+            if chances is not None:
+                stopped = (drawn[1] < chances[pod]) & (code == kinds.OK)
+                code = np.where(stopped, outcome, code)
+        return pod, code
+
+    def calls_made(self, edge: Ints, source: Ints, parent: Ints) -> Ints:
+        """Indexes of those calls that are made at all: by probability, and where no cache answers."""
+        chance = self.graph.edge_probability[edge] * (1.0 - self.graph.edge_hit[edge] * self._warm[source])
+        # One draw for each request, turned by the edge: all times of one call go together.
+        first = int(parent[0]) if len(parent) else 0
+        each = self.draws.uniform(1, (int(parent[-1]) - first + 1) if len(parent) else 0)[0]
+        turned = each[parent - first] + edge * _GOLDEN
+        return np.flatnonzero(turned - np.floor(turned) < chance)
+
+    def waits(self, station: Ints, drawn: Floats, at: Ints) -> Floats:
+        """How long requests wait at their stations, by uniform draws and the roots' times."""
+        share = self._share[station]
+        out = np.zeros(len(station))
+        rows = np.flatnonzero(drawn < share)
+        if len(rows):
+            out[rows] = draw.exponential(drawn[rows] / share[rows]) * self._mean[station[rows]]
+        if self._piled:
+            out += self._before[station] + self._growth[station] * (at / self._length)
+        return out
+
+    def take(self, batch: Batch) -> None:
+        """Give a batch its place: further attempts within it come behind."""
+        self.size += batch.size
+        batch.elapsed = self._elapsed
+
+    def elapsed(self, after: Ints) -> None:
+        """How long after the start of the first attempt the next batch begins."""
+        self._elapsed = after
+
+    def store(self, batch: Batch) -> None:
+        """The batch is complete."""
+        self._batches.append(batch)
+
+    def finish(self, weight: int) -> Rows:
+        """All rows with their moments, without those that were never made."""
+        batches = sorted(self._batches, key=lambda item: item.base)
+        columns = {name: np.concatenate([getattr(item, name) for item in batches]) for name in _COLUMNS}
+        server_kind = np.concatenate([item.server_kind for item in batches])
+        attempt = np.repeat([item.attempt for item in batches], [item.size for item in batches])
+        parent, root, start, server_start, kept = _moments(batches, self.size)
+        self._first = attempt == 0
+        self._struck = np.bincount(columns["edge"][~kept & self._first], minlength=len(self.graph.edge_call))
+        columns |= {
+            "parent": parent,
+            "root": root,
+            "start": start,
+            "server_start": np.where(columns["arrived"], server_start, 0),
+            "server_kind": np.where(columns["arrived"], server_kind, 0),
+            "attempt": attempt.astype(np.int64),
+        }
+        for name in ("waited", "cpu"):
+            columns[name] = np.where(columns["arrived"], columns[name], 0)
+        if not kept.all():
+            moved = np.cumsum(kept) - 1
+            columns = {name: value[kept] for name, value in columns.items()}
+            columns["parent"] = np.where(columns["parent"] >= 0, moved[columns["parent"]], -1)
+            columns["root"] = moved[columns["root"]]
+        return Rows(weight=weight, **columns)
+
+    def behaviour(self, state: State, rows: Rows) -> tuple[Floats, Floats]:
+        """(attempts of each call, share of calls that are made) by edge, smoothed."""
+        edges = len(self.graph.edge_call)
+        every = np.bincount(rows.edge, minlength=edges)
+        first = np.bincount(rows.edge[rows.attempt == 0], minlength=edges)
+        attempts = np.where(first > 0, (state.attempts + every / np.maximum(first, 1)) * 0.5, state.attempts)
+        wanted = first + self._struck
+        made = np.where(wanted > 0, (state.made + first / np.maximum(wanted, 1)) * 0.5, state.made)
+        return attempts, made
+
+
+def _moments(batches: list[Batch], size: int) -> tuple[Ints, Ints, Ints, Ints, Bools]:
+    """(parent, root, start at the caller, start at the callee, made at all) of all rows."""
+    parent, root = np.full(size, -1, np.int64), np.arange(size)
+    start, server_start, lead = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)
+    kept = np.ones(size, np.bool_)
+    for batch in batches:
+        lead[batch.base : batch.base + batch.size] = batch.lead
+        for number, (low, high) in enumerate(batch.ranges):
+            here = slice(batch.base + low, batch.base + high)
+            if number:
+                above = batch.parent[low:high] + batch.base
+                parent[here], root[here] = above, root[above]
+                start[here] = server_start[above] + lead[above] + batch.begin[low:high]
+                kept[here] = batch.made[low:high] & kept[above]
+            elif batch.twin is not None:
+                twin = batch.twin
+                parent[here] = parent[twin]
+                root[here] = np.where(parent[twin] >= 0, root[twin], root[here])
+                start[here] = start[twin] + batch.elapsed
+                kept[here] = kept[twin]
+            else:
+                start[here] = batch.at[low:high]
+            server_start[here] = start[here] + batch.net[low:high] // 2
+    return parent, root, start, server_start, kept

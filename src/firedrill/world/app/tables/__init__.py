@@ -1,0 +1,1 @@
+"""Distributions as tables: quantiles that were computed once, so that every machine draws the same bits."""
