@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from firedrill.world import Settings, World
+from firedrill.world.kube import audit
+from firedrill.world.kube.api import ApiError
+from firedrill.world.kube.api.client import Client
+from firedrill.world.kube.api.request import User
 from firedrill.world.kube.kinds import default_kinds
 from firedrill.world.kube.schema import decode, default, schema_for, validate
 
@@ -16,6 +22,7 @@ def problems(api: str, name: str, old: dict[str, Any] | None = None, **body: Any
     """The broken rules of an object, as a real server words them."""
     group, _, version = api.rpartition("/")
     kind = default_kinds().by_gvk(group, version, name)
+    assert kind is not None
 
     def full(fields: dict[str, Any]) -> dict[str, Any]:
         meta = {"name": "x", "resourceVersion": "1", **({"namespace": "shop"} if kind.namespaced else {})}
@@ -173,3 +180,93 @@ def test_a_suspended_job_may_move_and_not_change_its_work() -> None:
     changed = job(suspend=True, template={"spec": {**POD, "containers": [{"name": "a", "image": "c"}]}})
     assert problems("batch/v1", "Job", old=held, **moved) == []
     assert any("field is immutable" in item for item in problems("batch/v1", "Job", old=held, **changed))
+
+
+LEVELS = (("enforce", "baseline"), ("audit", "restricted"))
+
+
+def lab() -> tuple[World, Client]:
+    world = World(1, settings=Settings(freeze=True))
+    admin = Client(world, User("ann", ("system:masters",)))
+    for name in ("default", "shop"):
+        admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        account = {"name": "default", "namespace": name}
+        admin.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    return world, admin
+
+
+def pod(name: str = "p", **spec: Any) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "shop"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {**POD, **spec}}
+
+
+def last_notes(world: World) -> dict[str, str]:
+    return dict(list(audit.events(world))[-1]["annotations"])
+
+
+def policy(**spec: Any) -> dict[str, Any]:
+    rules = [{"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "p.example.com"},
+        "spec": {"matchConstraints": {"resourceRules": rules}, **spec},
+    }
+
+
+def bound(*actions: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "b"},
+        "spec": {"policyName": "p.example.com", "validationActions": list(actions)},
+    }
+
+
+def test_the_audit_tells_what_pod_security_thinks() -> None:
+    world, admin = lab()
+    labels = {f"pod-security.kubernetes.io/{mode}": level for mode, level in LEVELS}
+    admin.patch("namespaces", "", "shop", {"metadata": {"labels": labels}})
+    admin.create(pod())
+    notes = last_notes(world)
+    assert notes["pod-security.kubernetes.io/enforce-policy"] == "baseline:latest"
+    told = notes["pod-security.kubernetes.io/audit-violations"]
+    assert told.startswith('would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false')
+    assert notes["authorization.k8s.io/decision"] == "allow"
+
+
+def test_the_audit_tells_what_policies_say() -> None:
+    world, admin = lab()
+    value = "'image ' + object.spec.containers[0].image"
+    admin.create(
+        policy(
+            validations=[{"expression": "true"}, {"expression": "false", "message": "never"}],
+            auditAnnotations=[{"key": "image", "valueExpression": value}],
+        )
+    )
+    admin.create(bound("Audit"))
+    admin.create(pod())
+    notes = last_notes(world)
+    failure = json.loads(notes["validation.policy.admission.k8s.io/validation_failure"])
+    assert failure == [
+        {
+            "message": "never",
+            "policy": "p.example.com",
+            "binding": "b",
+            "expressionIndex": 1,
+            "validationActions": ["Audit"],
+        }
+    ]
+    assert notes["p.example.com/image"] == "image b"
+
+
+def test_the_audit_tells_a_refusal_by_roles_from_one_by_admission() -> None:
+    world, admin = lab()
+    admin.create(policy(validations=[{"expression": "false", "reason": "Forbidden"}]))
+    admin.create(bound("Deny"))
+    with pytest.raises(ApiError, match="denied request: failed expression: false"):
+        admin.create(pod())
+    assert last_notes(world)["authorization.k8s.io/decision"] == "allow"
+    with pytest.raises(ApiError, match="cannot create"):
+        Client(world, User("bob", ())).create(pod())
+    assert last_notes(world)["authorization.k8s.io/decision"] == "forbid"

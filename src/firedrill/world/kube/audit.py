@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 Entry = tuple[Any, ...]
 _READS = {"get", "list", "watch"}
+_DECISION, _REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
+_ALLOWED = {_DECISION: "allow", _REASON: ""}
+
+
+def note_authorization(notes: dict[str, str], allowed: bool, reason: str) -> None:
+    """Add to a request's notes what the roles said of it."""
+    if not allowed:
+        notes[_DECISION] = "forbid"
+    elif reason:
+        notes[_REASON] = reason
 
 
 def record(world: World, request: Request, code: int, reason: str, message: str) -> None:
@@ -41,6 +51,7 @@ def record(world: World, request: Request, code: int, reason: str, message: str)
             message,
             body,
             request.options.dry_run,
+            tuple(request.notes.items()),
         )
     )
 
@@ -69,7 +80,7 @@ def _event(world: World, number: int, entry: Entry) -> Obj:
         reason,
         message,
     ) = entry[:15]
-    body, dry_run = entry[15:]
+    body, dry_run, notes = entry[15:]
     reference: Obj = {"resource": plural, "apiVersion": version}
     for key, text in (("apiGroup", group), ("namespace", namespace), ("name", name), ("subresource", sub)):
         if text:
@@ -94,7 +105,7 @@ def _event(world: World, number: int, entry: Entry) -> Obj:
         **({"requestObject": body} if body is not None else {}),
         "requestReceivedTimestamp": moment,
         "stageTimestamp": moment,
-        "annotations": {"authorization.k8s.io/decision": "forbid" if code == 403 else "allow"},
+        "annotations": dict(sorted({**_ALLOWED, **dict(notes)}.items())),
     }
 
 

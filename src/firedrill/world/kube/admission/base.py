@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from firedrill.world.kube.api.errors import ApiError, forbidden
@@ -33,6 +33,7 @@ class Attributes:
         user: who asks.
         dry_run: nothing will be stored.
         options: further options of the request.
+        notes: annotations of the request's audit event; what is noted first stays.
     """
 
     world: Any
@@ -46,6 +47,7 @@ class Attributes:
     user: User
     dry_run: bool = False
     options: Mapping[str, Any] | None = None
+    notes: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def store(self) -> Store:

@@ -106,13 +106,18 @@ class PodSecurity(Base):
             return []
         template = dig(a.obj, *path)
         namespace = a.store.get("namespaces", "", a.namespace)
-        return _warnings(namespace, template) if namespace and template else []
+        if not namespace or not template:
+            return []
+        _note_audit(a, namespace, template)
+        return _warnings(namespace, template)
 
     def _pod(self, a: Attributes) -> list[str]:
         namespace = a.store.get("namespaces", "", a.namespace)
         if namespace is None or a.obj is None or (a.old is not None and not _significant(a.old, a.obj)):
             return []
         enforce = _mode(namespace, "enforce")
+        a.notes[f"{_LABEL}enforce-policy"] = str(enforce)
+        _note_audit(a, namespace, a.obj)
         found = evaluate(enforce.level, enforce.version, meta(a.obj), a.obj.get("spec") or {})
         if found:
             raise a.forbidden(f'violates PodSecurity "{enforce}": {", ".join(map(str, found))}')
@@ -128,10 +133,20 @@ def _significant(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return images(old) != images(new)
 
 
+def _note_audit(a: Attributes, namespace: Mapping[str, Any], pod: Mapping[str, Any]) -> None:
+    told = _would_violate(_mode(namespace, "audit"), pod)
+    if told:
+        a.notes[f"{_LABEL}audit-violations"] = told
+
+
 def _warnings(namespace: Mapping[str, Any], pod: Mapping[str, Any]) -> list[str]:
-    mode = _mode(namespace, "warn")
+    told = _would_violate(_mode(namespace, "warn"), pod)
+    return [told] if told else []
+
+
+def _would_violate(mode: _Mode, pod: Mapping[str, Any]) -> str:
     found = evaluate(mode.level, mode.version, meta(pod), pod.get("spec") or {})
-    return [f'would violate PodSecurity "{mode}": {", ".join(map(str, found))}'] if found else []
+    return f'would violate PodSecurity "{mode}": {", ".join(map(str, found))}' if found else ""
 
 
 def _namespace(a: Attributes) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from firedrill.world.kube import cel
 from firedrill.world.kube.admission.base import Attributes, Base
 from firedrill.world.kube.admission.matching import constraints_match
+from firedrill.world.kube.admission.policy_audit import note_failure, note_values
 from firedrill.world.kube.api.errors import ApiError, invalid, split_resource
 from firedrill.world.kube.api.request import User, service_account
 from firedrill.world.kube.objects import Obj, dig, labels_of, name_of
@@ -92,11 +93,13 @@ class Verdict:
         message: what a person reads.
         reason: machine-readable.
         failed_to_decide: an error, not a refusal.
+        index: of the validation in its policy.
     """
 
     message: str
     reason: str = "Invalid"
     failed_to_decide: bool = False
+    index: int = 0
 
 
 def request_of(a: Attributes) -> Obj:
@@ -238,6 +241,8 @@ def _bound(a: Attributes, policy: Obj, binding: Obj) -> list[str]:
             warnings.append(
                 f"Validation failed for {head.removesuffix(' denied request: ')}: {verdict.message}"
             )
+        if "Audit" in actions and not verdict.failed_to_decide:
+            note_failure(a, policy, binding, verdict.index, verdict.message)
         if "Deny" in actions or verdict.failed_to_decide:
             raise _refusal(a, verdict, head + verdict.message)
     return warnings
@@ -262,7 +267,10 @@ def _verdicts(a: Attributes, policy: Obj, binding: Obj) -> Iterator[Verdict]:
             yield Verdict(problem, failed_to_decide=True)
         return
     for found in params:
-        yield from judge(spec, variables_of(a, found), fails=fails)
+        base = variables_of(a, found)
+        if spec.get("auditAnnotations"):
+            note_values(a, policy, Variables(base, spec.get("variables") or ()).evaluate)
+        yield from judge(spec, base, fails=fails)
 
 
 def judge(
@@ -291,20 +299,22 @@ def judge(
                     f"expression '{item['expression']}' resulted in error: {problem}", failed_to_decide=True
                 )
             return
-    for item in spec.get("validations") or ():
+    for index, item in enumerate(spec.get("validations") or ()):
         expression = item["expression"].strip()
         try:
             value = variables.evaluate(item["expression"])
         except cel.CelSyntaxError as problem:
             if fails:
-                yield Verdict(f"expression '{expression}' resulted in error: compilation error: {problem}")
+                yield Verdict(
+                    f"expression '{expression}' resulted in error: compilation error: {problem}", index=index
+                )
             continue
         except cel.CelError as problem:
             if fails:
-                yield Verdict(f"expression '{expression}' resulted in error: {problem}")
+                yield Verdict(f"expression '{expression}' resulted in error: {problem}", index=index)
             continue
         if value is not True:
-            yield Verdict(_message(variables, item, expression), item.get("reason") or "Invalid")
+            yield Verdict(_message(variables, item, expression), item.get("reason") or "Invalid", index=index)
 
 
 def _message(variables: Variables, item: Mapping[str, Any], expression: str) -> str:

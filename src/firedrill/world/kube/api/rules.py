@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube import admission, patch, rbac, schema
+from firedrill.world.kube import admission, audit, patch, rbac, schema
 from firedrill.world.kube.api import conversion, errors
 from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import Options, Request, Response, User
@@ -49,7 +49,8 @@ def authorize(world: World, request: Request) -> None:
         request.namespace,
         request.name,
     )
-    allowed, _ = rbac.authorize(world.cluster.store, user, *where)
+    allowed, reason = rbac.authorize(world.cluster.store, user, *where)
+    audit.note_authorization(request.notes, allowed, reason)
     if not allowed:
         raise rbac.denial(user, *where)
 
@@ -162,6 +163,7 @@ def _attributes(
         user=request.user,
         dry_run=request.options.dry_run,
         options={},
+        notes=request.notes,
     )
 
 
