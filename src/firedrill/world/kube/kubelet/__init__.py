@@ -8,6 +8,7 @@ from firedrill.world.kube.kubelet import lifecycle, metrics, nodes, probes, refr
 from firedrill.world.kube.kubelet.execution import execute
 from firedrill.world.kube.kubelet.health import set_health
 from firedrill.world.kube.kubelet.joining import add_node
+from firedrill.world.kube.kubelet.load import set_load
 from firedrill.world.kube.kubelet.probes import wake, wake_all
 from firedrill.world.kube.kubelet.reading import read_log, usage
 from firedrill.world.kube.programs.model import Executed
@@ -23,6 +24,7 @@ __all__ = [
     "read_log",
     "refreshing",
     "set_health",
+    "set_load",
     "sync",
     "tainting",
     "usage",

@@ -100,7 +100,7 @@ def latency(world: World, found: Container) -> int:
     """Milliseconds that a container's program takes to answer now, the network not counted."""
     run = found.run
     left = run.started + run.plan.ready_after + run.plan.warm - world.now if run is not None else 0
-    return found.health.latency + max(left, 0)
+    return found.health.latency + found.load.latency + max(left, 0)
 
 
 def lateness(world: World, state: PodState, port: int) -> int:

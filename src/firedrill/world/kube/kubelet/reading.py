@@ -144,5 +144,6 @@ def usage(world: World, namespace: str, pod: str) -> dict[str, tuple[int, int]]:
             slot = world.now // 15_000
             wobble = world.rng.uniform("usage", state.uid, found.name, slot)
             cpu = int((found.run.plan.cpu + found.health.cpu) * (0.8 + 0.4 * wobble))
+            cpu += found.load.cpu
             out[found.name] = (cpu, int(running.memory(found, world.now) * (0.98 + 0.04 * wobble)))
     return out

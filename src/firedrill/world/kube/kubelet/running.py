@@ -12,7 +12,7 @@ from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, R
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of, uid_of
 from firedrill.world.kube.programs import catalogue
 from firedrill.world.kube.programs.launch import Setting, launch
-from firedrill.world.kube.programs.model import Health, Plan
+from firedrill.world.kube.programs.model import UNLOADED, Health, Plan
 from firedrill.world.kube.programs.reference import parse_reference
 from firedrill.world.kube.qos import limit_of
 from firedrill.world.sim.handlers import handler
@@ -86,6 +86,7 @@ def start(
         killing="",
         renew=False,
         health=Health(),
+        load=UNLOADED,
     )
     state = keep(world, state.having(found))
     follow(world, pod, state, found)
@@ -196,7 +197,7 @@ def memory(found: Container, now: int) -> int:
     age = now - run.started
     warm = min(age + 400, max(run.plan.ready_after, 1) + 400) / (max(run.plan.ready_after, 1) + 400)
     grown = run.plan.leak * age // 1000 + health.leak * max(now - max(health.since, run.started), 0) // 1000
-    return int(run.plan.memory * warm) + grown + health.memory
+    return int(run.plan.memory * warm) + grown + health.memory + found.load.memory
 
 
 @handler("kubelet.oom")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from firedrill.world.kube.programs.model import HEALTHY, Health, Plan
+from firedrill.world.kube.programs.model import HEALTHY, UNLOADED, Health, Load, Plan
 from firedrill.world.kube.programs.shell import Progress
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Container:
         waiting, message: why it does not run now; empty where it runs or has ended.
         run, previous: the newest run and the one before.
         image_id: once the image is there.
-        health: of the program, as faults and load change it.
+        health: of the program, as faults change it.
+        load: of the program, as its requests make it.
         started: it has passed its start-up probe.
         ready: as its readiness probe says.
         probes: by kind: startup, readiness, liveness.
@@ -96,6 +97,7 @@ class Container:
     previous: Run | None = None
     image_id: str = ""
     health: Health = HEALTHY
+    load: Load = UNLOADED
     started: bool = False
     ready: bool = False
     probes: Mapping[str, Probing] = field(default_factory=dict)

@@ -91,6 +91,10 @@ class Network(NamedTuple):
             lost = self._ask_dns(source, host, draw)
             if lost is not None:
                 return lost
+        return self.after_names(source, host, port, protocol, draw)
+
+    def after_names(self, source: Obj, host: str, port: int, protocol: str, draw: object) -> Route:
+        """The same once a server has answered for the name."""
         answer = dns.resolve(self.store, source, host, domain=self.domain)
         refused = _unresolved(answer, host)
         if refused is not None:

@@ -12,12 +12,13 @@ from firedrill.world.kube.programs.catalogue import (
     set_registry,
 )
 from firedrill.world.kube.programs.learning import learn
-from firedrill.world.kube.programs.model import Health, Listen, Plan, Program
+from firedrill.world.kube.programs.model import Health, Listen, Load, Plan, Program
 
 __all__ = [
     "Catalogue",
     "Health",
     "Listen",
+    "Load",
     "Plan",
     "Program",
     "learn",

@@ -179,4 +179,20 @@ class Health:
     since: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What its present requests make a program use, besides what it needs when idle.
+
+    Attributes:
+        cpu: thousandths of a core.
+        memory: bytes.
+        latency: ms that an answer waits behind others.
+    """
+
+    cpu: int = 0
+    memory: int = 0
+    latency: int = 0
+
+
+UNLOADED = Load()
 HEALTHY = Health()
