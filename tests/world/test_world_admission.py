@@ -295,14 +295,16 @@ def webhook(api: Api, policy: str = "Fail", service: str = "guard") -> None:
 
 
 def test_a_webhook_that_nobody_answers_fails_the_request(api: Api) -> None:
-    api.thing("Service", "services", "guard", spec={"ports": [{"port": 443}]})
+    made = api.thing("Service", "services", "guard", spec={"ports": [{"port": 443}]})
+    address = made["spec"]["clusterIP"]
     webhook(api)
     with pytest.raises(ApiError) as caught:
         api.thing("Secret", "secrets", "s")
     assert (caught.value.code, caught.value.message) == (
         500,
         'Internal error occurred: failed calling webhook "guard.example.com": failed to call webhook: Post '
-        '"https://guard.default.svc:443/check?timeout=10s": no endpoints available for service "guard"',
+        f'"https://guard.default.svc:443/check?timeout=10s": dial tcp {address}:443: connect: '
+        "connection refused",
     )
     api.thing("ConfigMap", "configmaps", "c")
     piece = {
@@ -311,6 +313,7 @@ def test_a_webhook_that_nobody_answers_fails_the_request(api: Api) -> None:
         "metadata": {"name": "g", "labels": {"kubernetes.io/service-name": "guard"}},
         "addressType": "IPv4",
         "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}],
+        "ports": [{"name": "", "port": 443, "protocol": "TCP"}],
     }
     api.make("discovery.k8s.io", "endpointslices", "default", piece)
     api.thing("Secret", "secrets", "s")

@@ -270,3 +270,39 @@ def test_the_audit_tells_a_refusal_by_roles_from_one_by_admission() -> None:
     with pytest.raises(ApiError, match="cannot create"):
         Client(world, User("bob", ())).create(pod())
     assert last_notes(world)["authorization.k8s.io/decision"] == "forbid"
+
+
+@pytest.mark.parametrize(
+    ("client", "words"),
+    [
+        ({"url": "https://guard.example.com/x"}, "lookup guard.example.com on 10.0.0.1:53: no such host"),
+        ({"url": "https://192.0.2.1/x"}, '?timeout=10s": context deadline exceeded'),
+        ({"service": {"name": "s", "namespace": "shop"}}, 'service "s" not found'),
+        ({"service": {"name": "web", "namespace": "shop"}}, 'no service port 443 found for service "web"'),
+    ],
+)
+def test_a_webhook_out_of_reach_fails_what_it_must_answer(client: dict[str, Any], words: str) -> None:
+    world, admin = lab()
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}}
+    admin.create({**service, "spec": {"ports": [{"port": 80}]}})
+    head = {"apiVersion": WEBHOOK[0], "kind": WEBHOOK[1], "metadata": {"name": "w"}}
+    made = admin.create({**head, **hook(clientConfig=client)})
+    with pytest.raises(ApiError) as caught:
+        admin.create(pod())
+    assert caught.value.code == 500
+    assert 'failed calling webhook "a.b.c": failed to call webhook: Post "https://' in caught.value.message
+    assert words in caught.value.message
+    admin.update({**made, **hook(clientConfig=client, failurePolicy="Ignore")})
+    admin.create(pod())
+    key = "failed-open.validating.webhook.admission.k8s.io/round_0_index_0"
+    assert last_notes(world)[key] == "a.b.c"
+
+
+def test_a_webhook_is_asked_only_where_its_conditions_hold() -> None:
+    _, admin = lab()
+    conditions = [{"name": "c", "expression": "object.metadata.name != 'free'"}]
+    head = {"apiVersion": WEBHOOK[0], "kind": WEBHOOK[1], "metadata": {"name": "w"}}
+    admin.create({**head, **hook(matchConditions=conditions)})
+    admin.create(pod("free"))
+    with pytest.raises(ApiError, match="failed calling webhook"):
+        admin.create(pod("held"))
