@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from firedrill.world.kube.kubelet import running, sync
+from firedrill.world.kube import quantity
+from firedrill.world.kube.kubelet import files, running, sync
 from firedrill.world.kube.kubelet.state import PodState, keep, kubelets, node_of
 from firedrill.world.kube.objects import Obj, dig
 from firedrill.world.kube.qos import qos_class, request_of
@@ -14,6 +15,7 @@ from firedrill.world.sim.handlers import handler
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
+_STORAGE = "ephemeral-storage"
 _SIGNALS = {"memory": "memory", "disk": "ephemeral-storage"}
 
 
@@ -45,6 +47,59 @@ def _evict(world: World, name: str, kind: str) -> None:
             f"Container {container} was using {used // 1024}Ki, request is {asked // 1024 or 0}"
             f"{'Ki' if asked else ''}, has larger consumption of memory. "
         )
+    _end(world, pod, state, message)
+
+
+def stored(world: World, uid: str) -> None:
+    """A container has written a file: where that may be too much, look at it with the next round."""
+    state = kubelets(world).pods.get(uid)
+    pod = world.cluster.store.get("pods", state.namespace, state.name) if state is not None else None
+    if state is not None and pod is not None and _limits(pod):
+        world.schedule(10_000 - (world.now - state.admitted) % 10_000, "kubelet.storage", uid)
+
+
+def _limits(pod: Obj) -> bool:
+    spec = pod["spec"]
+    return any(dig(volume, "emptyDir", "sizeLimit") for volume in spec.get("volumes") or ()) or any(
+        dig(item, "resources", "limits", _STORAGE) for item in spec.get("containers") or ()
+    )
+
+
+@handler("kubelet.storage")
+def _look_at_storage(world: World, uid: str) -> None:
+    state = kubelets(world).pods.get(uid)
+    pod = world.cluster.store.get("pods", state.namespace, state.name) if state is not None else None
+    if state is None or pod is None or state.verdict[0]:
+        return
+    message = _too_much(pod, state)
+    if message:
+        _end(world, pod, state, message)
+
+
+def _too_much(pod: Obj, state: PodState) -> str:
+    """What the kubelet says of the first limit of local storage that a pod is over; empty where of none."""
+    used = files.sizes(state)
+    for volume in pod["spec"].get("volumes") or ():
+        limit = dig(volume, "emptyDir", "sizeLimit")
+        if limit and used.get(str(volume["name"]), 0) > quantity.value(limit):
+            return f'Usage of EmptyDir volume "{volume["name"]}" exceeds the limit "{limit}". '
+    total = limits = 0
+    for item in pod["spec"].get("containers") or ():
+        limit = dig(item, "resources", "limits", _STORAGE)
+        own = used.get(files.own_name(item["name"]), 0)
+        total += own
+        if not limit:
+            return ""
+        limits += quantity.value(limit)
+        if own > quantity.value(limit):
+            return f'Container {item["name"]} exceeded its local ephemeral storage limit "{limit}". '
+    total += sum(used.get(str(v["name"]), 0) for v in pod["spec"].get("volumes") or () if "emptyDir" in v)
+    if limits and total > limits:
+        return f"Pod ephemeral local storage usage exceeds the total limit of containers {limits}. "
+    return ""
+
+
+def _end(world: World, pod: Obj, state: PodState, message: str) -> None:
     sync.tell(world, pod, "Warning", "Evicted", message)
     keep(world, replace(state, verdict=("Failed", "Evicted", message)))
     sync.request_sync(world, state, 1, 50, "evicted")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from firedrill.world.kube.kubelet.state import PodState
 
 _OWN = "container:"
+_FILLED = "\0filled "
 
 
 def _mounts(item: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -71,4 +72,24 @@ def shown(state: PodState, item: Mapping[str, Any]) -> dict[str, str]:
             for path, text in content.items()
             if path.startswith(part + "/")
         }
+    return out
+
+
+def own_name(name: str) -> str:
+    """Under which name `sizes` tells what a container has written outside of its volumes."""
+    return f"{_OWN}{name}"
+
+
+def filled(size: int) -> str:
+    """The content of a file of which only the size matters."""
+    return f"{_FILLED}{size}"
+
+
+def sizes(state: PodState) -> dict[str, int]:
+    """Bytes that the pod's containers have written, by volume or container."""
+    out: dict[str, int] = {}
+    for key, text in state.written.items():
+        place = key.rpartition(":")[0]
+        size = int(text[len(_FILLED) :]) if text.startswith(_FILLED) else len(text.encode())
+        out[place] = out.get(place, 0) + size
     return out

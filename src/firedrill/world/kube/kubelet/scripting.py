@@ -64,7 +64,7 @@ def _go_on(world: World, pod: Obj, before: object, uid: str, name: str, step: sh
     if run is None:
         return
     at = world.now - run.started
-    lines = tuple((at, line) for line in (step.out + step.err).splitlines())
+    lines = tuple((at, line) for line in step.said.splitlines())
     run = replace(run, script=step.progress, said=(*run.said, *lines)[-_KEPT:])
     if step.becomes or (step.progress.server and not run.plan.listens):
         run = replace(run, plan=_serving(world, pod, state, found, run, step))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from firedrill.world.kube.kubelet import clients, environment, files, nettools
+from firedrill.world.kube.kubelet import clients, environment, eviction, files, nettools
 from firedrill.world.kube.kubelet.checks import listening
 from firedrill.world.kube.kubelet.containers import spec_of
 from firedrill.world.kube.kubelet.state import Container, PodState, keep, kubelets, node_of
@@ -139,6 +140,8 @@ class Session:
         elif len(written) < _FILES:
             written[key] = ((written.get(key, "") if add else "") + text)[-_OUTPUT:]
         self.state = keep(self.world, replace(state, written=written))
+        if text:
+            eviction.stored(self.world, state.uid)
 
     def has(self, name: str) -> bool:
         """Whether the image holds the executable."""
@@ -302,6 +305,28 @@ def _echo(_: Session, args: list[str], __: str) -> Executed:
     return Executed(" ".join(args[1:] if args[:1] in (["-n"], ["-e"]) else args) + end)
 
 
+def _dd(session: Session, args: list[str], _: str) -> Executed:
+    given = dict(word.partition("=")[::2] for word in args if "=" in word)
+    block, count = _bytes(given.get("bs", "512")), given.get("count", "1")
+    size = block * min(int(count), 10**6) if count.isdecimal() and len(count) < 8 else 0
+    if "of" in given and not given["of"].startswith("/dev/"):
+        session.write(given["of"], files.filled(size))
+    return Executed(stderr=f"{size} bytes copied\n", ms=size // 200_000)
+
+
+def _fallocate(session: Session, args: list[str], _: str) -> Executed:
+    size = next((args[n + 1] for n, word in enumerate(args[:-1]) if word in {"-l", "-s"}), "0")
+    if args:
+        session.write(args[-1], files.filled(_bytes(size)))
+    return Executed()
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d{1,12})([kKMG]?)(?:i?B)?", text)
+    scale = {"": 1, "k": 1024, "K": 1024, "M": 1024**2, "G": 1024**3}
+    return int(match[1]) * scale[match[2]] if match else 0
+
+
 def _seq(args: list[str]) -> Executed:
     numbers = [int(word) for word in args if word.lstrip("-").isdecimal() and len(word) < 7]
     if not numbers:
@@ -370,4 +395,7 @@ TOOLS: dict[str, Tool] = {
     "dockerize": clients.wait_for,
     "seq": lambda _session, args, _i: _seq(args),
     "printf": _echo,
+    "dd": _dd,
+    "fallocate": _fallocate,
+    "truncate": _fallocate,
 }

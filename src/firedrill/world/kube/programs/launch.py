@@ -28,6 +28,7 @@ ASKING = frozenset(
     | {"mongosh", "mongo", "wait-for-it", "wait-for-it.sh", "wait-for", "wait-for.sh", "dockerize"}
 )
 """Commands whose outcome depends on others."""
+_WRITING = frozenset({"touch", "rm", "dd", "fallocate", "truncate", "tee", "cp", "mv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _script_of(program: Program, argv: Sequence[str]) -> str:
     for word in shell_code.commands_in(text):
         name = word.rpartition("/")[2]
         to_file = word.startswith(">") and not word.startswith((">/dev/", ">&", ">1", ">2")) and len(word) > 1
-        if name in ASKING or name in {"touch", "rm"} or to_file or keeps_running(program, [word]):
+        if name in ASKING or name in _WRITING or to_file or keeps_running(program, [word]):
             return text
         if any(line.startswith(f"{word} ") or line == word for line in program.serves):
             return text

@@ -63,7 +63,8 @@ class Step:
 
     Attributes:
         progress: where it stands.
-        out: what it wrote, stdout and stderr in order; `err` holds what of it went to stderr.
+        out, err: what it wrote.
+        said: both, in the order in which they came.
         wait: ms until it goes on; -1 for never; ignored where it has ended.
         ended: it is over; its exit code is in `progress`.
         becomes: the command line that took its place.
@@ -72,6 +73,7 @@ class Step:
     progress: Progress
     out: str
     err: str = ""
+    said: str = ""
     wait: int = 0
     ended: bool = False
     becomes: tuple[str, ...] = ()
@@ -120,7 +122,7 @@ def run_through(text: str, env: Mapping[str, str], host: Host, stdin: str = "") 
 class _Machine:
     def __init__(self, code: Code, progress: Progress, host: Host, depth: int) -> None:
         self.code, self.now, self.host, self.depth = code, progress, host, depth
-        self.out, self.err = "", ""
+        self.out, self.err, self.said = "", "", ""
         self.wait = 0
         self.ended = False
         self.becomes: tuple[str, ...] = ()
@@ -137,7 +139,7 @@ class _Machine:
             getattr(self, f"_{step[0]}")(*step[1:])
         else:
             self.wait = 1000  # it turns round and round without a pause
-        return Step(self.now, self.out[-_OUTPUT:], self.err, self.wait, self.ended, self.becomes)
+        return Step(self.now, self.out[-_OUTPUT:], self.err, self.said, self.wait, self.ended, self.becomes)
 
     # --- instructions
 
@@ -189,16 +191,15 @@ class _Machine:
             done = self.simple(simple, given, piped=True)
             if number + 1 < len(simples):
                 given = done.stdout
+                self.say("", done.stderr)
             else:
-                self.out += done.stdout
-            self.say(done.stderr)
+                self.say(done.stdout, done.stderr)
         self.strictly()
 
     def _run(self, simple: Simple, behind: bool) -> None:
         before = self.now
         done = self.simple(simple, self.given)
-        self.out += done.stdout
-        self.say(done.stderr)
+        self.say(done.stdout, done.stderr)
         if behind:
             server = bool(self.becomes) or self.wait < 0
             self.becomes, self.wait = (), 0
@@ -284,8 +285,9 @@ class _Machine:
                     self.host.write(target, text, add=operator == ">>")
         return replace(done, stdout=out, stderr=err)
 
-    def say(self, text: str) -> None:
-        self.err += text
+    def say(self, out: str, err: str) -> None:
+        self.out, self.err = self.out + out, self.err + err
+        self.said += out + err
 
     # --- built in
 
