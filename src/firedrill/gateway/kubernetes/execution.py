@@ -29,6 +29,9 @@ _SETTLE_SECONDS = 0.03
 _INPUT_LIMIT = 1024 * 1024
 _TRUE = {"true", "1", "True", "t", "T", "TRUE"}
 _NOT_STARTED = "OCI runtime exec failed"
+_READERS = {"cat", "tee", "grep", "wc", "head", "tail", "sort", "uniq", "cut", "tr", "sed", "awk", "xargs"}
+_IDLE_SECONDS = 0.3
+"""How long a command that may not read its input waits for a client that neither writes nor closes it."""
 _SHELLS = {"sh", "bash", "ash", "/bin/sh", "/bin/bash", "/bin/ash"}
 
 
@@ -97,7 +100,8 @@ async def run(host: Host, command: Command, scope: Scope, receive: Receive, send
     elif command.argv and command.stdin and command.argv[0] in _SHELLS and len(command.argv) == 1:
         await _shell(host, command, channels)
     elif command.argv:
-        await _once(host, command, command.argv, channels, finish=True)
+        given = await _given(command, channels)
+        await _once(host, command, command.argv, channels, finish=True, given=given)
     else:
         await _attach(host, command, channels)
     await send({"type": "websocket.close", "code": 1000})
@@ -131,8 +135,36 @@ class _Channels:
         await self._send({"type": "websocket.send", "bytes": bytes([_ERROR]) + orjson.dumps(status)})
 
 
+async def _given(command: Command, channels: _Channels) -> str:
+    """What the client writes for the command to read, up to its end; nothing where it reads nothing."""
+    argv = command.argv
+    if not command.stdin or command.tty:
+        return ""
+    shell = argv[0] in _SHELLS
+    if argv[0] not in _READERS and not (shell and _READERS & set(" ".join(argv).split())):
+        return ""
+    certain = not shell and all(word.startswith("-") for word in argv[1:])
+    out = bytearray()
+    while len(out) < _INPUT_LIMIT:
+        try:
+            async with asyncio.timeout(None if certain or out else _IDLE_SECONDS):
+                piece = await channels.read()
+        except TimeoutError:
+            break
+        if piece is None:
+            break
+        out += piece
+    return out[:_INPUT_LIMIT].decode("utf-8", "replace")
+
+
 async def _once(
-    host: Host, command: Command, argv: tuple[str, ...], channels: _Channels, *, finish: bool
+    host: Host,
+    command: Command,
+    argv: tuple[str, ...],
+    channels: _Channels,
+    *,
+    finish: bool,
+    given: str = "",
 ) -> int:
     host.catch_up()
     if argv[0] == "tar":
@@ -140,7 +172,7 @@ async def _once(
         await channels.end(_status(argv, 1))
         return 1
     try:
-        done = node.execute(host.world, command.namespace, command.pod, command.container, list(argv))
+        done = node.execute(host.world, command.namespace, command.pod, command.container, argv, given)
     except ApiError as refusal:
         await channels.end({**refusal.status()})
         return 1

@@ -39,13 +39,15 @@ def read_log(world: World, namespace: str, pod: str, container: str, **options: 
     return list(kubelet.read_log(world, namespace, pod, container, **options))
 
 
-def execute(world: World, namespace: str, pod: str, container: str, command: Sequence[str]) -> Executed:
-    """Carry out a command in a container; see `kubelet.execute`.
+def execute(
+    world: World, namespace: str, pod: str, container: str, command: Sequence[str], stdin: str = ""
+) -> Executed:
+    """Carry out a command in a container with this to read; see `kubelet.execute`.
 
     Raises:
         ApiError: the pod is not there, or its node does not answer.
     """
     from firedrill.world.kube import kubelet
 
-    done: Executed = kubelet.execute(world, namespace, pod, container, command)
+    done: Executed = kubelet.execute(world, namespace, pod, container, command, stdin)
     return done

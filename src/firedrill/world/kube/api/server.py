@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube import audit
 from firedrill.world.kube.api import (
+    components,
     deleting,
     errors,
     pods,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
     from firedrill.world.world import World
 
-__all__ = ["find_kind", "handle", "pods", "services", "subresources", "watch"]
+__all__ = ["components", "find_kind", "handle", "pods", "services", "subresources", "watch"]
 
 _VERBS = {
     "get": reading.get,
@@ -34,6 +36,11 @@ _VERBS = {
     "delete": deleting.delete,
     "deletecollection": deleting.delete_collection,
 }
+_OUTDATED = {
+    "componentstatuses": (19, "v1 ComponentStatus is deprecated in v1.19+"),
+    "endpoints": (33, "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+}
+"""Resources that every answer warns of, from this minor version on."""
 
 
 def handle(world: World, request: Request) -> Response:
@@ -50,6 +57,9 @@ def handle(world: World, request: Request) -> Response:
         audit.record(world, request, refusal.code, refusal.reason, refusal.message)
         raise
     audit.record(world, request, response.code, "", "")
+    outdated = _OUTDATED.get(kind.resource) if kind.version == "v1" else None
+    if outdated is not None and world.cluster.settings.minor >= outdated[0]:
+        response = replace(response, warnings=(outdated[1], *response.warnings))
     return response
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.api import errors, rules, strategy
+from firedrill.world.kube.api import errors, requests, rules, strategy
 from firedrill.world.kube.api.reading import read
 from firedrill.world.kube.api.request import Request, Response
 from firedrill.world.kube.controllers.base import notify
@@ -46,6 +46,7 @@ def _create(world: World, request: Request, kind: Kind, obj: Obj, warnings: list
     said = rules.default(world, request, kind, obj)
     obj, more = rules.mutate(world, request, kind, said, None)
     obj = _with_identity(world, kind, obj)
+    obj = requests.signed_by(request, kind.resource, obj, None)
     obj = strategy.prepare(world, kind.resource, obj, None)
     rules.check(world, request, kind, obj, None)
     _refuse_taken(world, request, kind, obj)
@@ -200,6 +201,7 @@ def replace(
     said = obj
     obj, told = rules.mutate(world, request, kind, obj, old)
     more = [*(warnings or ()), *told]
+    obj = requests.signed_by(request, kind.resource, obj, old)
     obj = strategy.prepare(world, kind.resource, obj, old)
     obj = _count_generation(kind, old, obj)
     if _same(old, obj):
