@@ -1,0 +1,316 @@
+"""Functions over ranges: for n series and s windows each, numbers and where there are any.
+
+Formulas are those of Prometheus' own documentation and behaviour; each is computed for all windows at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedrill.world.telemetry.promql.errors import PromQLError
+from firedrill.world.telemetry.promql.options import Options
+from firedrill.world.telemetry.promql.printer import number
+from firedrill.world.telemetry.promql.values import Bools, Floats, Ints
+from firedrill.world.telemetry.selection import Samples
+
+Found = tuple[Floats, Bools]
+_PIECE = 2_000_000
+"""Cells of windows laid out side by side at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows over samples.
+
+    Attributes:
+        samples: n rows.
+        low, high: for each row and window the samples in it, `[low, high)`.
+        starts, stops: of the windows in ms.
+        now: the moments of evaluation in ms (differ from `stops` by the offset).
+        span: length of the windows in seconds.
+        args: scalar arguments, one number for each window.
+    """
+
+    samples: Samples
+    low: Ints
+    high: Ints
+    starts: Ints
+    stops: Ints
+    now: Ints
+    span: float
+    args: tuple[Floats, ...]
+    options: Options
+
+    def count(self) -> Ints:
+        """Samples in each window."""
+        return self.high - self.low
+
+    def laid_out(self) -> Iterator[tuple[slice, Floats, Bools, Ints]]:
+        """Some windows at a time: which, their values (n x some x longest), what is valid, the indices."""
+        longest = max(1, int((self.high - self.low).max(initial=0)))
+        rows, steps = self.low.shape
+        some = max(1, _PIECE // max(1, rows * longest))
+        width = self.samples.values.shape[1]
+        line = np.arange(longest)
+        row = np.arange(rows)[:, None, None]
+        for begin in range(0, steps, some):
+            here = slice(begin, min(begin + some, steps))
+            index = self.low[:, here, None] + line
+            valid = index < self.high[:, here, None]
+            yield here, self.samples.values[row, np.minimum(index, max(width - 1, 0))], valid, index
+
+    def reduced(self, reduce: Callable[[Floats, Bools], Floats], least: int = 1) -> Found:
+        """One number for each window, by a function of values and validity."""
+        out = np.zeros(self.low.shape)
+        for here, values, valid, _ in self.laid_out():
+            out[:, here] = reduce(values, valid)
+        return out, self.count() >= least
+
+
+def _events(windows: Windows, event: NDArray[Any]) -> Floats:
+    """Sum of what happens between the samples of each window; `event[:, k]` is between k - 1 and k."""
+    samples = windows.samples
+    total: Floats = np.zeros_like(samples.values)
+    np.cumsum(event, axis=1, out=total[:, 1:])
+    width = samples.values.shape[1] - 1
+    row = np.arange(len(total))[:, None]
+    first, last = np.clip(windows.low, 0, width), np.clip(windows.high - 1, 0, width)
+    out: Floats = total[row, last] - total[row, first]
+    return out
+
+
+def extrapolated(windows: Windows, *, counter: bool, rate: bool) -> Found:
+    """`rate`, `increase` and `delta`: the change between first and last sample, stretched to the window."""
+    samples, count = windows.samples, windows.count()
+    present = count >= 2
+    first, last = samples.values_at(windows.low), samples.values_at(windows.high - 1)
+    change = last - first
+    if counter:
+        change += _resets(windows)
+    begin = samples.times_at(windows.low)
+    end = samples.times_at(windows.high - 1)
+    sampled = (end - begin) / 1000.0
+    with np.errstate(all="ignore"):
+        average = sampled / (count - 1)
+        to_start = (begin - windows.starts) / 1000.0
+        to_end = (windows.stops - end) / 1000.0
+        threshold = average * 1.1
+        if not windows.options.clamp_zero_first:
+            to_start = np.where(to_start >= threshold, average / 2, to_start)
+        if counter:
+            to_zero = sampled * (first / change)
+            clamp = (change > 0) & (first >= 0) & (to_zero < to_start)
+            to_start = np.where(clamp, to_zero, to_start)
+        if windows.options.clamp_zero_first:
+            to_start = np.where(to_start < threshold, to_start, average / 2)
+        to_end = np.where(to_end >= threshold, average / 2, to_end)
+        factor = (sampled + to_start + to_end) / sampled
+        if rate:
+            factor /= windows.span
+        return change * factor, present
+
+
+def _resets(windows: Windows) -> Floats | float:
+    values = windows.samples.values
+    if values.shape[1] < 2:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        fell = values[:, 1:] < values[:, :-1]
+    inside = _inside(windows.samples)[:, 1:]
+    fell &= inside
+    if not fell.any():
+        return 0.0
+    return _events(windows, np.where(fell, values[:, :-1], 0.0))
+
+
+def _inside(samples: Samples) -> Bools:
+    """Which samples have one before them in the valid part of their row."""
+    line = np.arange(samples.values.shape[1])
+    return (line > samples.low[:, None]) & (line < samples.high[:, None])
+
+
+def _last_two(windows: Windows, *, rate: bool) -> Found:
+    samples = windows.samples
+    last, before = samples.values_at(windows.high - 1), samples.values_at(windows.high - 2)
+    apart = (samples.times_at(windows.high - 1) - samples.times_at(windows.high - 2)) / 1000.0
+    present = (windows.count() >= 2) & (apart != 0)
+    with np.errstate(all="ignore"):
+        if rate:
+            return np.where(last < before, last, last - before) / apart, present
+        return last - before, present
+
+
+def _changes(windows: Windows) -> Found:
+    values = windows.samples.values
+    both_nan = np.isnan(values[:, 1:]) & np.isnan(values[:, :-1])
+    event = (values[:, 1:] != values[:, :-1]) & ~both_nan & _inside(windows.samples)[:, 1:]
+    return _events(windows, event), windows.count() >= 1
+
+
+def _reset_count(windows: Windows) -> Found:
+    values = windows.samples.values
+    with np.errstate(invalid="ignore"):
+        event = (values[:, 1:] < values[:, :-1]) & _inside(windows.samples)[:, 1:]
+    return _events(windows, event), windows.count() >= 1
+
+
+def _regression(windows: Windows, *, predict: bool) -> Found:
+    out = np.zeros(windows.low.shape)
+    samples, count = windows.samples, windows.count()
+    rows = np.arange(len(out))[:, None, None]
+    for here, values, valid, index in windows.laid_out():
+        if samples.offset is not None:
+            times = (index + samples.first) * samples.interval + samples.offset[:, None, None]
+        else:
+            assert samples.times is not None
+            times = samples.times[rows, np.minimum(index, samples.times.shape[1] - 1)]
+        origin = windows.now[None, here, None] if predict else times[:, :, :1]
+        x = np.where(valid, times - origin, 0) / 1000.0
+        y = np.where(valid, values, 0.0)
+        many = np.maximum(count[:, here], 1)
+        with np.errstate(all="ignore"):
+            mean_x, mean_y = x.sum(axis=2) / many, y.sum(axis=2) / many
+            apart_x = np.where(valid, x - mean_x[:, :, None], 0.0)
+            apart_y = np.where(valid, y - mean_y[:, :, None], 0.0)
+            slope = (apart_x * apart_y).sum(axis=2) / (apart_x * apart_x).sum(axis=2)
+            level = mean_y - slope * mean_x
+            first = values[:, :, 0]
+            flat = (np.where(valid, values, first[:, :, None]) == first[:, :, None]).all(axis=2)
+            unbounded = np.isinf(first)
+            slope = np.where(flat, np.where(unbounded, np.nan, 0.0), slope)
+            level = np.where(flat, np.where(unbounded, np.nan, first), level)
+            out[:, here] = slope * windows.args[0][here] + level if predict else slope
+    return out, count >= 2
+
+
+def _smoothed(windows: Windows) -> Found:
+    asked = (windows.count() > 0).any(axis=0)
+    for value, name in zip(windows.args, ("smoothing", "trend"), strict=True):
+        for one in value[asked].tolist():
+            if not 0 < one < 1:
+                letter = "sf" if name == "smoothing" else "tf"
+                raise PromQLError(f"invalid {name} factor. Expected: 0 < {letter} < 1, got: {one:f}")
+    out = np.zeros(windows.low.shape)
+    for here, values, valid, _ in windows.laid_out():
+        if values.shape[2] < 2:
+            continue
+        smooth, trend = (arg[None, here] for arg in windows.args)
+        level, slope = values[:, :, 0], values[:, :, 1] - values[:, :, 0]
+        before = level
+        for k in range(1, values.shape[2]):
+            more = valid[:, :, k]
+            if k > 1:
+                slope = np.where(more, trend * (level - before) + (1 - trend) * slope, slope)
+            x, y = smooth * values[:, :, k], (1 - smooth) * (level + slope)
+            before = np.where(more, level, before)
+            level = np.where(more, x + y, level)
+        out[:, here] = level
+    return out, windows.count() >= 2
+
+
+def quantile(q: Floats, values: Floats, valid: Bools) -> Floats:
+    """The quantile along the last axis; NaN sorts first, nothing valid gives NaN.
+
+    Args:
+        q: broadcast against the other axes.
+        values, valid: of equal shape.
+    """
+    count = valid.sum(axis=-1)
+    # invalid ones are sorted to the end, NaN to the front
+    keyed = np.where(np.isnan(values), -np.inf, values)
+    order = np.lexsort((keyed, ~np.isnan(values), ~valid), axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    with np.errstate(all="ignore"):
+        rank = np.nan_to_num(q, posinf=0, neginf=0) * (count - 1)
+        rank = np.clip(rank, 0, np.maximum(count - 1, 0))
+        lower = np.floor(rank).astype(np.int64)
+        upper = np.minimum(lower + 1, np.maximum(count - 1, 0))
+        weight = rank - lower
+        below = np.take_along_axis(ordered, lower[..., None], axis=-1)[..., 0]
+        above = np.take_along_axis(ordered, upper[..., None], axis=-1)[..., 0]
+        out = below * (1 - weight) + above * weight
+    out = np.where(q < 0, -np.inf, np.where(q > 1, np.inf, out))
+    return np.where(np.isnan(q) | (count == 0), np.nan, out)
+
+
+def _quantile_over_time(windows: Windows) -> Found:
+    out = np.zeros(windows.low.shape)
+    for here, values, valid, _ in windows.laid_out():
+        if values.shape[2]:
+            out[:, here] = quantile(np.broadcast_to(windows.args[0][here], valid.shape[:2]), values, valid)
+    return out, windows.count() >= 1
+
+
+def _sum(values: Floats, valid: Bools) -> Floats:
+    with np.errstate(all="ignore"):
+        out: Floats = np.where(valid, values, 0.0).sum(axis=2)
+    return out
+
+
+def _mean(values: Floats, valid: Bools) -> Floats:
+    with np.errstate(all="ignore"):
+        out: Floats = _sum(values, valid) / valid.sum(axis=2)
+    return out
+
+
+def _variance(values: Floats, valid: Bools) -> Floats:
+    with np.errstate(all="ignore"):
+        mean = _mean(values, valid)
+        apart = np.where(valid, values - mean[:, :, None], 0.0)
+        out: Floats = (apart * apart).sum(axis=2) / valid.sum(axis=2)
+    return out
+
+
+def _highest(values: Floats, valid: Bools) -> Floats:
+    out: Floats = np.fmax.reduce(np.where(valid, values, np.nan), axis=2, initial=np.nan)
+    return out
+
+
+def _lowest(values: Floats, valid: Bools) -> Floats:
+    out: Floats = np.fmin.reduce(np.where(valid, values, np.nan), axis=2, initial=np.nan)
+    return out
+
+
+def _count(windows: Windows) -> Found:
+    count = windows.count()
+    return count.astype(np.float64), count >= 1
+
+
+def _ones(windows: Windows) -> Found:
+    return np.ones(windows.low.shape), windows.count() >= 1
+
+
+def _last(windows: Windows) -> Found:
+    return windows.samples.values_at(windows.high - 1), windows.count() >= 1
+
+
+FUNCTIONS: dict[str, Callable[[Windows], Found]] = {
+    "rate": lambda w: extrapolated(w, counter=True, rate=True),
+    "increase": lambda w: extrapolated(w, counter=True, rate=False),
+    "delta": lambda w: extrapolated(w, counter=False, rate=False),
+    "irate": lambda w: _last_two(w, rate=True),
+    "idelta": lambda w: _last_two(w, rate=False),
+    "changes": _changes,
+    "resets": _reset_count,
+    "deriv": lambda w: _regression(w, predict=False),
+    "predict_linear": lambda w: _regression(w, predict=True),
+    "holt_winters": _smoothed,
+    "double_exponential_smoothing": _smoothed,
+    "sum_over_time": lambda w: w.reduced(_sum),
+    "avg_over_time": lambda w: w.reduced(_mean),
+    "min_over_time": lambda w: w.reduced(_lowest),
+    "max_over_time": lambda w: w.reduced(_highest),
+    "stdvar_over_time": lambda w: w.reduced(_variance),
+    "stddev_over_time": lambda w: w.reduced(lambda v, m: np.sqrt(_variance(v, m))),
+    "quantile_over_time": _quantile_over_time,
+    "count_over_time": _count,
+    "present_over_time": _ones,
+    "last_over_time": _last,
+}
+"""By name; each takes windows and gives numbers and where there are any."""
+__all__ = ["FUNCTIONS", "Windows", "extrapolated", "number", "quantile"]

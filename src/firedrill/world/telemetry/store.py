@@ -1,0 +1,466 @@
+"""Samples of a world: counters that producers write into, scraped into dense chunks; and single series.
+
+Rows of the chunks are given out in blocks; a scrape copies what the rows hold now. Each row lives from its
+`born` slot up to its `dead` one without gaps, so that what lies in a window is arithmetic. What is not
+scraped (results of rules, imports) is kept series by series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedrill.world.telemetry import labels as label_sets
+from firedrill.world.telemetry.labels import Labels
+from firedrill.world.telemetry.loose import Loose
+from firedrill.world.telemetry.matching import Matcher
+from firedrill.world.telemetry.selection import Selection, choose
+
+SLOTS = 64
+NEVER = 1 << 60
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that is scraped.
+
+    Attributes:
+        name: unique in the store.
+        labels: what every series of it carries, such as `job` and `instance`.
+        offset_ms: when in the interval it is scraped.
+        up: whether scrapes succeed.
+        health: its block with the series `up`.
+        blocks: its other blocks.
+        since_ms: when it was added.
+    """
+
+    name: str
+    labels: Labels
+    offset_ms: int
+    up: bool
+    health: int
+    blocks: tuple[int, ...]
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows that one producer writes: `[start, stop)`, one for each of `series` (numbers of series)."""
+
+    target: str
+    start: int
+    stop: int
+    series: tuple[int, ...]
+    alive: bool
+
+
+class SeriesStore:
+    """All series of a world.
+
+    Attributes:
+        interval_ms: between two scrapes of a target.
+        until_ms: all that was due up to this moment has been scraped.
+    """
+
+    def __init__(self, *, interval_ms: int = 15_000) -> None:
+        self.interval_ms = interval_ms
+        self.until_ms = -1
+        self._rows = 0
+        self._now: Floats = np.zeros(256)
+        self._offset: Ints = np.zeros(256, np.int64)
+        self._born: Ints = np.zeros(256, np.int64)
+        self._dead: Ints = np.zeros(256, np.int64)
+        self._sealed: dict[int, Floats] = {}
+        self._open: Floats = np.zeros((256, SLOTS))
+        self._open_index = -1
+        self._targets: dict[str, Target] = {}
+        self._blocks: dict[int, Block] = {}
+        self._next_block = 0
+        self._ids: dict[Labels, int] = {}
+        self._labels: list[Labels] = []
+        self._rows_of: list[tuple[int, ...]] = []
+        self._loose: dict[int, Loose] = {}
+        self._names: dict[str, tuple[int, ...]] = {}
+        self._stamps: dict[str, int] = {}
+        self._layout = 0
+        self._plans: dict[tuple[int, int], Ints] = {}
+        self._selections: dict[Any, Selection] = {}
+        self._about: dict[str, tuple[str, str]] = {}
+
+    # --- producers
+
+    def add_target(
+        self, name: str, labels: Mapping[str, str], now_ms: int, *, offset_ms: int | None = None
+    ) -> Target:
+        """Begin to scrape a target; it has the series `up` from its next scrape on.
+
+        Args:
+            name: unique in the store.
+            labels: what each of its series carries.
+            now_ms: the moment.
+            offset_ms: when in the interval it is scraped; by default a function of its name.
+
+        Raises:
+            ValueError: there is such a target.
+        """
+        if name in self._targets:
+            raise ValueError(f"target {name} exists")
+        if offset_ms is None:
+            digest = blake2b(name.encode(), digest_size=8).digest()
+            offset_ms = int.from_bytes(digest, "big") % self.interval_ms
+        made = label_sets.make(labels)
+        self._targets[name] = Target(name, made, offset_ms, True, -1, (), now_ms)
+        health = self._hand_out(name, [label_sets.make(made, "up")], now_ms)
+        self.values(health)[:] = 1.0
+        self._targets[name] = replace(self._targets[name], health=health)
+        return self._targets[name]
+
+    def block(self, target: str, series: Iterable[Labels], now_ms: int) -> int:
+        """Contiguous rows for a producer, zero at first; they are scraped with the target.
+
+        Args:
+            target: whose series these are; its labels are added where a series has none of that name.
+            series: labels with the metric's name.
+            now_ms: the moment; the next scrape is the first to see them.
+
+        Returns:
+            The block's number, for `values`, `restart` and `retire`. It holds for forks as well.
+
+        Raises:
+            KeyError: there is no such target.
+        """
+        owner = self._targets[target]
+        common = dict(owner.labels)
+        number = self._hand_out(target, [label_sets.make({**common, **dict(one)}) for one in series], now_ms)
+        self._targets[target] = replace(owner, blocks=(*owner.blocks, number))
+        if not owner.up:
+            self._kill(number, now_ms)
+        return number
+
+    def values(self, block: int) -> Floats:
+        """The current values of a block, to be written. Ask anew each time: views do not outlive changes."""
+        rows = self._blocks[block]
+        return self._now[rows.start : rows.stop]
+
+    def labels_of(self, block: int) -> list[Labels]:
+        """The labels of each row of a block."""
+        return [self._labels[number] for number in self._blocks[block].series]
+
+    def restart(self, block: int) -> None:
+        """Set all counters of a block to zero, as a program that starts anew does."""
+        self.values(block)[:] = 0.0
+
+    def retire(self, block: int, now_ms: int) -> None:
+        """The producer has gone: its series end, with a marker at the time of the next scrape."""
+        self._kill(block, now_ms)
+        gone = self._blocks.pop(block)
+        owner = self._targets.get(gone.target)
+        if owner is not None:
+            left = tuple(number for number in owner.blocks if number != block)
+            self._targets[gone.target] = replace(owner, blocks=left)
+
+    def remove_target(self, name: str, now_ms: int) -> None:
+        """The target is discovered no longer: all its series end."""
+        owner = self._targets[name]
+        for number in (*owner.blocks, owner.health):
+            self.retire(number, now_ms)
+        del self._targets[name]
+
+    def set_up(self, name: str, up: bool, now_ms: int) -> None:
+        """Whether scrapes of a target succeed from now on; while they fail, only `up` (0) is there."""
+        owner = self._targets[name]
+        if owner.up is up:
+            return
+        self._targets[name] = replace(owner, up=up)
+        self.values(owner.health)[:] = float(up)
+        for number in owner.blocks:
+            if up:
+                self._revive(number, now_ms)
+            else:
+                self._kill(number, now_ms)
+
+    def describe(self, name: str, kind: str, help_text: str) -> None:
+        """Keep what a metric is: its type (`counter`, `gauge`, `histogram`, …) and its help."""
+        self._about[name] = (kind, help_text)
+
+    # --- scraping
+
+    def scrape(self, now_ms: int) -> int:
+        """Take over the current values of all targets that were due since the last call.
+
+        Returns:
+            How many samples were taken.
+        """
+        if self.until_ms < 0:
+            self.until_ms = now_ms - self.interval_ms
+        taken = 0
+        first, last = self.until_ms // self.interval_ms, now_ms // self.interval_ms
+        for slot in range(first, last + 1):
+            start = slot * self.interval_ms
+            rows = self._due(max(self.until_ms - start, -1), min(now_ms - start, self.interval_ms - 1))
+            if not len(rows):
+                continue
+            index, column = divmod(slot, SLOTS)
+            if index != self._open_index:
+                self._seal(index)
+            if len(rows) == rows[-1] - rows[0] + 1:
+                piece = slice(int(rows[0]), int(rows[-1]) + 1)
+                self._open[piece, column] = self._now[piece]
+            else:
+                self._open[rows, column] = self._now[rows]
+            taken += len(rows)
+        self.until_ms = max(self.until_ms, now_ms)
+        return taken
+
+    def _due(self, after: int, up_to: int) -> Ints:
+        """Alive rows with an offset in (after, up_to]."""
+        key = (after, up_to)
+        rows = self._plans.get(key)
+        if rows is None:
+            count = self._rows
+            offset = self._offset[:count]
+            rows = np.flatnonzero((self._dead[:count] == NEVER) & (offset > after) & (offset <= up_to))
+            if len(self._plans) >= 64:
+                self._plans.clear()
+            self._plans[key] = rows
+        return rows
+
+    def _seal(self, index: int) -> None:
+        if self._open_index >= 0:
+            # a copy of what is in use only: the open chunk grows by doubling
+            self._sealed[self._open_index] = self._open[: self._rows].copy()
+        self._open_index = index
+
+    # --- rows
+
+    def _next_slot(self, offset: int, now_ms: int) -> int:
+        """The first slot that is still to be scraped at `now_ms`."""
+        behind = max(self.until_ms, now_ms - 1)
+        return (behind - offset) // self.interval_ms + 1
+
+    def _hand_out(self, target: str, series: Sequence[Labels], now_ms: int) -> int:
+        if len(set(series)) != len(series):
+            raise ValueError("two series of one block have the same labels")
+        numbers = self._register(series)
+        number, self._next_block = self._next_block, self._next_block + 1
+        self._blocks[number] = self._place(target, numbers, now_ms)
+        return number
+
+    def _place(self, target: str, numbers: tuple[int, ...], now_ms: int) -> Block:
+        start, stop = self._rows, self._rows + len(numbers)
+        self._reserve(stop)
+        offset = self._targets[target].offset_ms
+        here = slice(start, stop)
+        self._now[here] = 0.0
+        self._offset[here] = offset
+        self._born[here] = self._next_slot(offset, now_ms)
+        self._dead[here] = NEVER
+        self._rows = stop
+        for row, number in enumerate(numbers, start):
+            self._rows_of[number] = (*self._rows_of[number], row)
+        self._moved(numbers)
+        return Block(target, start, stop, numbers, True)
+
+    def _reserve(self, rows: int) -> None:
+        have = len(self._now)
+        if rows <= have:
+            return
+        size = max(rows, have * 2)
+        for name in ("_now", "_offset", "_born", "_dead"):
+            old = getattr(self, name)
+            new = np.zeros(size, old.dtype)
+            new[: self._rows] = old[: self._rows]
+            setattr(self, name, new)
+        grown = np.zeros((size, SLOTS))
+        grown[: self._rows] = self._open[: self._rows]
+        self._open = grown
+
+    def _kill(self, block: int, now_ms: int) -> None:
+        rows = self._blocks[block]
+        if rows.alive and rows.stop > rows.start:
+            offset = self._targets[rows.target].offset_ms
+            self._dead[rows.start : rows.stop] = self._next_slot(offset, now_ms)
+            self._moved(rows.series)
+        self._blocks[block] = replace(rows, alive=False)
+
+    def _revive(self, block: int, now_ms: int) -> None:
+        old = self._blocks[block]
+        if not old.alive:
+            new = self._place(old.target, old.series, now_ms)
+            self._now[new.start : new.stop] = self._now[old.start : old.stop]
+            self._blocks[block] = new
+
+    # --- series
+
+    def _register(self, series: Sequence[Labels]) -> tuple[int, ...]:
+        out, new = [], dict[str, list[int]]()
+        for one in series:
+            number = self._ids.get(one)
+            if number is None:
+                number = self._ids[one] = len(self._labels)
+                self._labels.append(one)
+                self._rows_of.append(())
+                new.setdefault(label_sets.metric(one), []).append(number)
+            out.append(number)
+        for name, more in new.items():
+            self._names[name] = (*self._names.get(name, ()), *more)
+        return tuple(out)
+
+    def _moved(self, numbers: Iterable[int]) -> None:
+        """Selections and plans that know these series hold no longer."""
+        self._layout += 1
+        self._plans = {}
+        for name in {label_sets.metric(self._labels[number]) for number in numbers}:
+            self._stamps[name] = self._stamps.get(name, 0) + 1
+
+    def _single(self, labels: Labels) -> Loose:
+        (number,) = self._register([labels])
+        found = self._loose.get(number)
+        if found is None:
+            found = self._loose[number] = Loose()
+            self._moved([number])
+        return found
+
+    def append(self, labels: Labels, at_ms: int, value: float) -> None:
+        """One sample of a series that no target has. Older than its last one, or equal: left out."""
+        self._single(labels).append(at_ms, value)
+
+    def append_stale(self, labels: Labels, at_ms: int) -> None:
+        """The marker that such a series has no value from here on."""
+        self._single(labels).end(at_ms)
+
+    def write_samples(
+        self, labels: Labels, times_ms: Sequence[int] | Ints, values: Sequence[float] | Floats
+    ) -> None:
+        """Samples of one series, in order of time, for imports and tests.
+
+        Raises:
+            ValueError: times do not rise, or there is not one value for each.
+        """
+        times = np.asarray(times_ms, np.int64)
+        if len(times) != len(values) or (len(times) > 1 and bool((np.diff(times) <= 0).any())):
+            raise ValueError("samples need rising times and one value each")
+        self._single(labels).extend(times, np.asarray(values, np.float64))
+
+    # --- reading
+
+    def stamp(self, name: str | None) -> int:
+        """Moves whenever series of the metric (of any, for None) come, go or return."""
+        return self._layout if name is None else self._stamps.get(name, 0)
+
+    def choose(self, name: str | None, matchers: tuple[Matcher, ...]) -> Selection:
+        """The series of a metric (of all, for None) that fit the matchers, in order of their labels.
+
+        Raises:
+            ValueError: an expression of a matcher is none.
+        """
+        key = (name, matchers, self.stamp(name))
+        found = self._selections.get(key)
+        if found is None:
+            if len(self._selections) >= 1024:
+                self._selections.clear()
+            found = self._selections[key] = choose(self, name, matchers)
+        return found
+
+    def numbers(self, name: str | None) -> Sequence[int]:
+        """The numbers of all series of a metric, or of all."""
+        return range(len(self._labels)) if name is None else self._names.get(name, ())
+
+    def names(self) -> list[str]:
+        """The names of all metrics, sorted."""
+        return sorted(self._names)
+
+    def about(self) -> dict[str, tuple[str, str]]:
+        """Type and help of each metric that was described."""
+        return dict(sorted(self._about.items()))
+
+    def targets(self) -> list[Target]:
+        """All targets by name."""
+        return [self._targets[name] for name in sorted(self._targets)]
+
+    def labels(self, number: int) -> Labels:
+        """The labels of a series."""
+        return self._labels[number]
+
+    def rows(self, number: int) -> tuple[int, ...]:
+        """The rows that a series had, oldest first."""
+        return self._rows_of[number]
+
+    def loose(self, number: int) -> Loose | None:
+        """What of a series does not come from scrapes."""
+        return self._loose.get(number)
+
+    def lives(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
+        """Offset in ms, first slot and end slot (not included) of rows, as scraped until now."""
+        offset, dead = self._offset[rows], self._dead[rows]
+        end = np.minimum(dead, (self.until_ms - offset) // self.interval_ms + 1)
+        born = self._born[rows]
+        return offset, born, np.maximum(end, born)
+
+    def ends(self, rows: Ints) -> Ints:
+        """The time of each row's marker in ms, or `NEVER` where it goes on."""
+        dead = self._dead[rows]
+        return np.where(dead == NEVER, NEVER, dead * self.interval_ms + self._offset[rows])
+
+    def gather(self, rows: Ints, first: int, end: int) -> Floats:
+        """The values of rows in the slots `[first, end)`; those outside of a row's life mean nothing."""
+        out = np.empty((len(rows), end - first))
+        piece: Any = rows
+        if len(rows) and len(rows) == rows[-1] - rows[0] + 1 and bool((np.diff(rows) == 1).all()):
+            piece = slice(int(rows[0]), int(rows[-1]) + 1)
+        for index in range(first // SLOTS, (end - 1) // SLOTS + 1):
+            low, high = max(first, index * SLOTS), min(end, (index + 1) * SLOTS)
+            chunk = self._open if index == self._open_index else self._sealed.get(index)
+            if chunk is None:
+                continue
+            columns = chunk[:, low - index * SLOTS : high - index * SLOTS]
+            into = out[:, low - first : high - first]
+            if len(rows) and int(rows[-1]) < len(chunk) and isinstance(piece, slice):
+                into[:] = columns[piece]
+            else:
+                there = rows < len(chunk)
+                into[there] = columns[rows[there]]
+        return out
+
+    # --- the part
+
+    def fork(self) -> Self:
+        """An independent copy; sealed chunks and label sets are shared."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        count = self._rows
+        for name in ("_now", "_offset", "_born", "_dead"):
+            setattr(twin, name, getattr(self, name).copy())
+        twin._open = np.empty_like(self._open)
+        twin._open[:count] = self._open[:count]
+        for name in ("_sealed", "_targets", "_blocks", "_ids", "_names", "_stamps", "_selections", "_about"):
+            setattr(twin, name, getattr(self, name).copy())
+        twin._labels = self._labels.copy()
+        twin._rows_of = self._rows_of.copy()
+        twin._plans = self._plans.copy()
+        twin._loose = {number: series.fork() for number, series in self._loose.items()}
+        return twin
+
+    def state(self) -> object:
+        """Everything as plain data; samples as digests."""
+        count = self._rows
+        digest = blake2b(digest_size=16)
+        for array in (self._now, self._offset, self._born, self._dead):
+            digest.update(array[:count].tobytes())
+        for row in range(count):
+            digest.update(self._life(row).tobytes())
+        loose = [[number, series.state()] for number, series in sorted(self._loose.items())]
+        targets = [[t.name, list(t.labels), t.offset_ms, t.up] for t in self.targets()]
+        return [self.interval_ms, self.until_ms, self._labels, targets, digest.hexdigest(), loose]
+
+    def _life(self, row: int) -> Floats:
+        rows = np.array([row])
+        _, born, end = self.lives(rows)
+        return self.gather(rows, int(born[0]), int(end[0])) if end[0] > born[0] else np.empty((1, 0))
