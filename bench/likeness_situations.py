@@ -669,7 +669,10 @@ def _comes_last(obj: Obj, missing: set[str], services: set[str]) -> bool:
 
 
 def _asking_like(case: Case, obj: Obj, resource: str, used: str, pods: int) -> None:
-    """Every pod asks for its share of what the quota shows as used, a refused one for what it was told."""
+    """Every pod asks for its share of what the quota shows as used, a refused one for what it was told.
+
+    A limit of that resource, which would be below what is asked, goes; others stay.
+    """
     if obj["kind"] != "Deployment" or not resource.startswith("requests.") or "storage" in resource:
         return
     what = resource.partition(".")[2]
@@ -679,7 +682,7 @@ def _asking_like(case: Case, obj: Obj, resource: str, used: str, pods: int) -> N
     for container in _all(obj):
         resources = container.setdefault("resources", {})
         resources["requests"] = {**resources.get("requests", {}), **asked}
-        resources.pop("limits", None)
+        resources["limits"] = {key: item for key, item in resources.get("limits", {}).items() if key != what}
 
 
 def _claims_before(world: World, case: Case) -> None:

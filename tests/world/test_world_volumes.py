@@ -233,6 +233,37 @@ def test_a_released_volume_is_kept_or_deleted_by_its_policy(world: World) -> Non
     assert client.find("persistentvolumes", "", made) is None
 
 
+@pytest.mark.parametrize(
+    ("provisioner", "spec", "words"),
+    [
+        ("rancher.io/local-path", {"accessModes": ["ReadWriteMany"]}, "NodePath only supports ReadWriteOnce"),
+        ("ebs.csi.aws.com", {"accessModes": ["ReadWriteMany"]}, "MULTI_NODE_MULTI_WRITER not supported"),
+        ("rancher.io/local-path", {"selector": {"matchLabels": {"a": "b"}}}, "claim.Spec.Selector is not"),
+        ("nfs.csi.k8s.io", {"selector": {"matchLabels": {"a": "b"}}}, "claim Selector is not supported"),
+    ],
+)
+def test_a_provisioner_refuses_what_it_cannot_do_less_and_less_often(
+    world: World, provisioner: str, spec: dict[str, Any], words: str
+) -> None:
+    client = admin(world)
+    storage_class(client, "made", provisioner)
+    claim(client, "data", storage_class="made", **spec)
+    world.run_for(100_000)
+    assert phase(world, "persistentvolumeclaims", "shop", "data") == "Pending"
+    refused = [(text, count) for reason, text, count in told(world, "data") if reason == "ProvisioningFailed"]
+    assert [count for _, count in refused] == [3]  # at once, 15 s and 45 s later
+    assert words in refused[0][0]
+    assert refused[0][0].startswith('failed to provision volume with StorageClass "made": ')
+
+
+def test_a_provisioner_that_can_do_it_serves_many_writers(world: World) -> None:
+    client = admin(world)
+    storage_class(client, "made", "nfs.csi.k8s.io")
+    claim(client, "data", storage_class="made", accessModes=["ReadWriteMany"])
+    world.run_for(30_000)
+    assert phase(world, "persistentvolumeclaims", "shop", "data") == "Bound"
+
+
 def test_an_unknown_provisioner_keeps_a_claim_waiting(world: World) -> None:
     client = admin(world)
     storage_class(client, "odd", "example.com/nobody")

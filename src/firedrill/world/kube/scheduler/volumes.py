@@ -188,7 +188,7 @@ def plan_binding(claims: Sequence[Obj], node: Obj, store: Store) -> Binding | No
         storage = store.get(CLASSES, "", class_of(claim))
         if storage is None or storage.get("provisioner") in (None, "", NO_PROVISIONER):
             return None
-        if dig(claim, "spec", "selector") is not None or not _allowed(storage, node):
+        if not _allowed(storage, node):
             return None
         provision.append(claim)
     return Binding(tuple(chosen), tuple(provision))

@@ -74,6 +74,10 @@ def ask_for_volume(world: World, client: Client, claim: Obj) -> None:
     )
     tell(world, claim, "Normal", "ExternalProvisioning", text)
     known = provisioners().get(provisioner)
+    if known is not None and refusal(claim, known):
+        if first:
+            world.schedule(known["delay"][0], "volumes.refuse", namespace_of(claim), name_of(claim), 0)
+        return
     if known is None or not is_up(world, provisioner):
         return
     if first:
@@ -82,6 +86,47 @@ def ask_for_volume(world: World, client: Client, claim: Obj) -> None:
     low, high = known["delay"]
     delay = world.rng.integer(low, high, "provision", uid_of(claim))
     world.schedule(delay, "volumes.provision", namespace_of(claim), name_of(claim), uid_of(claim))
+
+
+_CAPABILITIES = {"ReadWriteMany": "MULTI_NODE_MULTI_WRITER", "ReadOnlyMany": "MULTI_NODE_READER_ONLY"}
+_RETRY, _LONGEST_RETRY, _ATTEMPTS = 15_000, 1_000_000, 15
+
+
+def refusal(claim: Obj, known: Mapping[str, Any]) -> str:
+    """What the provisioner says to a claim that it cannot serve; empty where it can.
+
+    Args:
+        claim: who asks.
+        known: what is known of the provisioner.
+    """
+    if dig(claim, "spec", "selector"):
+        return str(known.get("selector") or "claim Selector is not supported")
+    asked = [mode for mode in dig(claim, "spec", "accessModes", default=[]) if mode in _CAPABILITIES]
+    if not asked or "single" not in known:
+        return ""
+    return str(known["single"]).replace("{capability}", _CAPABILITIES[asked[0]])
+
+
+@handler("volumes.refuse")
+def _refuse(world: World, namespace: str, name: str, attempt: int) -> None:
+    """One attempt of a provisioner that cannot do what is asked; it tries again, less and less often."""
+    store = world.cluster.store
+    claim = store.get(CLAIMS, namespace, name)
+    if claim is None or is_deleting(claim) or matching.is_bound(claim) or attempt >= _ATTEMPTS:
+        return
+    provisioner = str(annotations_of(claim).get(matching.PROVISIONER, ""))
+    known = provisioners().get(provisioner)
+    why = refusal(claim, known) if known is not None else ""
+    if not why:
+        return
+    if is_up(world, provisioner):
+        source = _source(world, provisioner)
+        text = f'External provisioner is provisioning volume for claim "{_key(claim)}"'
+        tell(world, claim, "Normal", "Provisioning", text, component=source)
+        text = f'failed to provision volume with StorageClass "{matching.class_of(claim)}": {why}'
+        tell(world, claim, "Warning", "ProvisioningFailed", text, component=source)
+    delay = min(_RETRY << attempt, _LONGEST_RETRY)
+    world.schedule(delay, "volumes.refuse", namespace, name, attempt + 1)
 
 
 def _provisioner_client(world: World, provisioner: str) -> Client:
