@@ -1,25 +1,21 @@
-"""What the gateway costs: requests per second over HTTPS on one core, watches, kubectl."""
+"""What the gateway costs: requests per second over HTTPS on one core, and watches."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import ssl
-import subprocess
 import sys
-import tempfile
 import time
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from firedrill.gateway import serving
-from firedrill.gateway.kubernetes import Host, Pace, kubeconfig
+from firedrill.gateway.kubernetes import Host, Pace
 from firedrill.gateway.kubernetes.hub import Watcher
-from firedrill.gateway.kubernetes.kubectl import find_kubectl
 from firedrill.world.kube.api import Client, Request, server
-from firedrill.world.kube.api.request import ADMIN, Options
+from firedrill.world.kube.api.request import Options
 from firedrill.world.world import World
 from table import Row, show
 
@@ -68,7 +64,8 @@ def _serve(pipe: Connection) -> None:
     asyncio.run(main())
 
 
-async def _hammer(port: int, ca: bytes, head: bytes, seconds: float) -> tuple[float, list[float]]:
+async def hammer(port: int, ca: bytes, head: bytes, seconds: float) -> tuple[float, list[float]]:
+    """Send one request again and again over a few connections: seconds, and how long each answer took."""
     context = ssl.create_default_context(cadata=ca.decode())
     took: list[float] = []
     end = time.perf_counter() + seconds
@@ -107,35 +104,12 @@ def _requests(address: str, ca: bytes, token: str) -> list[Row]:
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {token}\r\nAccept: {accept}\r\n\r\n"
         ).encode()
-        seconds, took = asyncio.run(_hammer(port, ca, head, 2.0))
+        seconds, took = asyncio.run(hammer(port, ca, head, 2.0))
         median = took[len(took) // 2] * 1e3
         rows.append(
             (name, target, f"{len(took) / seconds:,.0f}/s, p50 {median:.1f} ms ({CONNECTIONS} at once)")
         )
     return rows
-
-
-def _kubectl(address: str, ca: bytes, token: str) -> list[Row]:
-    found = find_kubectl()
-    if not found:
-        return [("kubectl get pods (100 pods)", "150 ms", "no kubectl at hand")]
-    from firedrill.gateway.kubernetes import Identity
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "kubeconfig"
-        kubeconfig.write(path, kubeconfig.document(address, ca, [Identity("admin", ADMIN, token)], "few"))
-        times = []
-        for _ in range(6):
-            began = time.perf_counter()
-            done = subprocess.run(
-                [found[0].path, "get", "pods"],
-                env={"KUBECONFIG": str(path), "HOME": folder},
-                capture_output=True,
-                check=True,
-            )
-            times.append(time.perf_counter() - began)
-            assert done.stdout.count(b"\n") == 101
-        return [("kubectl get pods (100 pods)", "150 ms", f"{sorted(times)[len(times) // 2] * 1e3:.0f} ms")]
 
 
 def _watches() -> list[Row]:
@@ -165,7 +139,6 @@ def main() -> int:
     process.start()
     address, ca, token = here.recv()
     rows = _requests(address, ca, token)
-    rows += _kubectl(address, ca, token)
     here.send("stop")
     here.recv()
     process.join(20)
