@@ -76,31 +76,32 @@ async def compare(case: Case, program: Path, *, history: bool = True) -> Compari
 
 
 async def _compare_lists(case: Case, kubectl: Kubectl, out: Comparison) -> None:
-    for name in (*_LISTED, *_ALSO):
-        real = case.texts.get(f"get-{name}")
-        if real is None:
-            continue
+    names = [name for name in (*_LISTED, *_ALSO) if f"get-{name}" in case.texts]
+    texts = await asyncio.gather(*(kubectl("get", *_asked(name)) for name in names))
+    for name, text in zip(names, texts, strict=True):
         resource = name.removesuffix("-wide")
-        wide = ["-o", "wide"] if name.endswith("-wide") else []
-        text = await kubectl("get", resource, *wide)
-        theirs, ours = rows(resource, real), rows(resource, text)
+        theirs, ours = rows(resource, case.texts[f"get-{name}"]), rows(resource, text)
         if resource == "nodes":
             theirs, ours = ({"": " / ".join(sorted(found.values()))} for found in (theirs, ours))
         real_lines = [f"{resource} {key}: {value}" for key, value in theirs.items()]
         out.rows.add(real_lines, [f"{resource} {key}: {value}" for key, value in ours.items()])
 
 
+def _asked(name: str) -> list[str]:
+    """`pods-wide` as arguments: `pods -o wide`."""
+    return [name.removesuffix("-wide"), "-o", "wide"] if name.endswith("-wide") else [name]
+
+
 async def _compare_described(case: Case, kubectl: Kubectl, out: Comparison, oldest: int) -> None:
     """Objects that the recording describes, each kind and owner together."""
-    groups: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for file, text in case.texts.items():
         if file.startswith("describe-"):
             _, kind, name = file.split("-", 2)
             key = (kind, name if kind in {"nodes"} else owner(kind, name))
-            groups.setdefault(key, ([], []))[0].append(text)
-    for (kind, name), (real, ours) in groups.items():
-        for found in await _names(kubectl, kind, name):
-            ours.append(await kubectl("describe", kind, found))
+            groups.setdefault(key, []).append(text)
+    told = await asyncio.gather(*(_described(kubectl, kind, name) for kind, name in groups))
+    for ((kind, name), real), ours in zip(groups.items(), told, strict=True):
         theirs_seen = [item for text in real for item in described_events(kind, name, text, oldest)]
         ours_seen = [item for text in ours for item in described_events(kind, name, text)]
         _add(out, theirs_seen, ours_seen, precise=True)
@@ -109,6 +110,11 @@ async def _compare_described(case: Case, kubectl: Kubectl, out: Comparison, olde
             [label + item for text in real for item in states(text)],
             [label + item for text in ours for item in states(text)],
         )
+
+
+async def _described(kubectl: Kubectl, kind: str, name: str) -> list[str]:
+    found = await _names(kubectl, kind, name)
+    return list(await asyncio.gather(*(kubectl("describe", kind, item) for item in found)))
 
 
 async def _names(kubectl: Kubectl, kind: str, name: str) -> list[str]:
