@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.kube.api import errors
 from firedrill.world.kube.api.errors import ApiError
-from firedrill.world.kube.kubelet import running
+from firedrill.world.kube.kubelet import history, lines, running
 from firedrill.world.kube.kubelet.state import Container, PodState, Run, find_pod, node_of
 from firedrill.world.kube.objects import Obj
+from firedrill.world.sim.clock import rfc3339
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -56,15 +57,21 @@ def read_log(
     run = _run(found, previous)
     if run is None:
         raise _nothing(found, container, pod, previous)
-    lines = log_lines(world, run)
-    if since_ms is not None:
-        lines = [line for line in lines if line[0] >= since_ms]
-    if tail is not None and tail >= 0:
-        lines = lines[-tail:] if tail else []
-    from firedrill.world.sim.clock import rfc3339_micro
+    record = history.runs(world).records.get((str(obj["metadata"]["uid"]), container, run.attempt))
+    if record is None:
+        return []
+    count = _KEPT if tail is None or tail < 0 else tail
+    if since_ms is None:
+        told = lines.last_lines(world, record, count)
+    else:
+        told = lines.lines_of(world, record, since_ms * lines.MS, (world.now + 1) * lines.MS)
+        told = told[-count:] if count else []
+    return _limited([f"{_stamp(at)} {text}" if timestamps else text for at, text in told], limit_bytes)
 
-    out = [f"{rfc3339_micro(at)[:-1]}000Z {text}" if timestamps else text for at, text in lines]
-    return _limited(out, limit_bytes)
+
+def _stamp(ns: int) -> str:
+    """A moment as runtimes write it: RFC 3339 with nine digits."""
+    return f"{rfc3339(ns // lines.MS)[:-1]}.{ns % 1_000_000_000:09d}Z"
 
 
 def _container(obj: Obj, state: PodState | None, name: str) -> Container:
@@ -98,24 +105,6 @@ def _nothing(found: Container, container: str, pod: str, previous: bool) -> ApiE
         )
         return errors.bad_request(text + word)
     return errors.bad_request(text + (found.waiting or "ContainerCreating"))
-
-
-def log_lines(world: World, run: Run) -> list[tuple[int, str]]:
-    """(time in ms, text) of a run's lines until now; at most the last 10 000."""
-    if run.started < 0:
-        return []
-    end = world.now if run.finished < 0 else run.finished
-    out = [(run.started + at, text) for at, text in run.plan.lines if run.started + at <= end]
-    if run.said:
-        out = sorted((*out, *((run.started + at, text) for at, text in run.said)), key=lambda line: line[0])
-    plan = run.plan
-    if plan.loop and plan.loop_ms:
-        begin = run.started + (plan.lines[-1][0] if plan.lines else 0)
-        rounds = max((end - begin) // plan.loop_ms + 1, 0)
-        first = max(0, rounds - _KEPT // len(plan.loop))
-        for number in range(first, rounds):
-            out += [(begin + number * plan.loop_ms, text) for text in plan.loop]
-    return out[-_KEPT:]
 
 
 def _limited(lines: list[str], limit: int | None) -> list[str]:

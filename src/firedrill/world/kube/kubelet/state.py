@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
+from firedrill.world.kube.kubelet import history
 from firedrill.world.kube.programs.model import HEALTHY, UNLOADED, Health, Load, Plan
 from firedrill.world.kube.programs.shell import Progress
 
@@ -256,6 +257,7 @@ def find_pod(world: World, namespace: str, name: str) -> PodState | None:
 def keep(world: World, state: PodState) -> PodState:
     """Remember a new state of a pod."""
     part = kubelets(world)
+    history.note(world, part.pods.get(state.uid), state)
     part.pods[state.uid] = state
     part.names[state.namespace, state.name] = state.uid
     return state

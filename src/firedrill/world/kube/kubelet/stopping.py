@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.api.errors import ApiError
-from firedrill.world.kube.kubelet import running, static, sync
+from firedrill.world.kube.kubelet import history, running, static, sync
 from firedrill.world.kube.kubelet.state import PodState, keep, kubelets, node_of
 from firedrill.world.kube.kubelet.status import is_sidecar
 from firedrill.world.kube.objects import Obj, dig, is_deleting, uid_of
@@ -20,6 +20,8 @@ def forget(world: World, uid: str) -> None:
     """A pod is gone from the API: whatever of it still runs is killed at once."""
     part = kubelets(world)
     state = part.pods.pop(uid, None)
+    if state is not None:
+        history.close(world, state)
     node = node_of(world, state.node) if state is not None else None
     if state is not None and node is not None and node.control_plane and state.namespace == "kube-system":
         static.restore(world, node, state.name)
