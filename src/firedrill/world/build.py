@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from ipaddress import ip_network
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -20,6 +20,9 @@ from firedrill.world.kube.objects import Obj, dig, name_of, thaw, with_path
 from firedrill.world.kube.rbac_defaults import default_objects
 from firedrill.world.sim.clock import EPOCH_MS
 from firedrill.world.world import World
+
+if TYPE_CHECKING:
+    from firedrill.world.app.model import Application
 
 _LOOPS = (scheduler, volumes)  # importing these rooms registers their controllers
 _DAY = 86_400_000
@@ -55,6 +58,7 @@ def make_world(
     start: int = EPOCH_MS,
     age_days: int = 12,
     settle: bool = True,
+    application: Application | None = None,
 ) -> World:
     """A running cluster, with these manifests applied to it a while ago.
 
@@ -67,6 +71,7 @@ def make_world(
         start: when the world begins for whoever looks at it, in ms since the Unix epoch.
         age_days: for how many days the cluster has been running by then.
         settle: let the applications start before the world begins; else they are applied at its very start.
+        application: whose services are among the manifests: its users come from a while before the start on.
 
     Raises:
         InputError: an object is refused by the API.
@@ -74,6 +79,10 @@ def make_world(
     world = World(seed, settings=settings, start=start - age_days * _DAY)
     system = _system_objects(world.cluster.settings)
     programs.learn(world, [*system, *manifests])
+    if application is not None:
+        from firedrill.world.app.teaching import teach
+
+        teach(world, application, manifests)
     client = Client(world, manager="kubeadm", trusted=True)
     first = [obj for obj in system if obj["kind"] == "Namespace"]
     for obj in [*first, *default_objects()]:
@@ -92,6 +101,11 @@ def make_world(
     apply_manifests(world, manifests, namespace=namespace)
     if settle and manifests:
         world.run_for(2 * _SETTLE)
+    if application is not None:
+        from firedrill.world.app import traffic
+
+        world.run_until_ms(start - 2 * _SETTLE)
+        traffic.start(world, application)
     world.run_until_ms(start)
     world.start = start
     return world

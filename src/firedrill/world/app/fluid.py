@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 _BUSIEST = 0.98
 """Queues of a busier station are followed by its backlog rather than by the formula of the steady state."""
 _HOUR = 3_600_000
+_MANY = 1e9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +127,7 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
     cpu_ms = graph.op_cpu[op] * effects.op_work[op]
     work = np.asarray(np.bincount(topology.flow_pod, flow * cpu_ms, minlength=pods), np.float64)
     square = np.bincount(topology.flow_pod, flow * cpu_ms * cpu_ms * (1.0 + graph.op_cv2[op]), minlength=pods)
-    coming = np.bincount(topology.flow_pod, flow, minlength=pods)
+    coming = np.asarray(np.bincount(topology.flow_pod, flow, minlength=pods), np.float64)
 
     cores = _left(topology.cores * (1.0 - effects.pod_steal), work, topology.node, topology.node_cores)
     speed = np.minimum(cores / topology.servers[:pods], 1.0)
@@ -155,6 +156,8 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
         bound = np.concatenate([bound[: 2 * pods], capacity[2 * pods :] * patience])
     backlog = np.minimum(grown, bound)
     refused = np.minimum((grown - backlog) / np.maximum(arrivals * seconds, 1e-9), 1.0)
+    most = _outstanding(graph, state, inputs, coming)
+    backlog[: 2 * pods] = np.minimum(backlog[: 2 * pods], np.tile(most, 2))
     taken = (1.0 - refused[:pods]) * (1.0 - refused[pods : 2 * pods])
     out = np.minimum(arrivals[:pods] + state.backlog[:pods] / seconds, capacity[:pods])
     flowing = np.minimum(out / some, 1.0)
@@ -173,6 +176,17 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
         cpu=busy,
         throttled=_throttled(use[:pods], cores),
     )
+
+
+def _outstanding(graph: Graph, state: State, inputs: Inputs, coming: Floats) -> Floats:
+    """The most requests that can wait at each pod: those whose callers wait for them and ask no more."""
+    topology, load = inputs.topology, graph.app.load
+    services = len(graph.app.services) + 1
+    here = state.in_flight + coming * (inputs.length / 1000.0)
+    busy = np.asarray(np.bincount(topology.service, here, minlength=services), np.float64)
+    busy[-1] = topology.users * inputs.effects.load if load.loop == "closed" else _MANY
+    calls = np.bincount(topology.asked, busy[topology.asker] * topology.asking, minlength=len(topology.pods))
+    return np.asarray(calls, np.float64) + 1.0
 
 
 def _left(cores: Floats, work: Floats, node: NDArray[np.int64], node_cores: Floats) -> Floats:

@@ -138,7 +138,7 @@ class Service:
         workers: requests that one pod works on at a time; 0 for as many as come.
         queue: requests that wait in one pod before it refuses more.
         threads: processors that one pod can use at a time; 0 for all.
-        start_ms: shortest and longest start.
+        start_ms: shortest and longest start; None for what is usual for the language.
         memory_base, memory_request: bytes when idle, and more for each request in flight.
         warm_ms: until a cache is warm after a start.
         needs: at the start.
@@ -157,7 +157,7 @@ class Service:
     workers: int
     queue: int
     threads: int
-    start_ms: tuple[int, int]
+    start_ms: tuple[int, int] | None
     memory_base: int
     memory_request: int
     warm_ms: int
@@ -175,10 +175,10 @@ class Flag:
         name: of the flag.
         service, operation: what it changes; an empty operation means all of the service.
         variable: environment variable of the service that sets it; a duration counts in ms. Or:
-        configmap, key: of a flagd file, in which it is a flag of that name.
+        provider, file: service that hands the flag out, and a mounted file of it, as flagd reads them, in
+            which it is a flag of that name.
         parameter: what it changes.
         value: by how much where the flag is on; where it is a number, that number times this.
-        provider: service that hands the flag out: without it, it is off.
         target: service that the flag is about besides, see `unreachable`.
     """
 
@@ -186,11 +186,10 @@ class Flag:
     service: str
     operation: str = ""
     variable: str = ""
-    configmap: str = ""
-    key: str = ""
+    provider: str = ""
+    file: str = ""
     parameter: FlagParameter = "error_rate"
     value: float = 1.0
-    provider: str = ""
     target: str = ""
 
 

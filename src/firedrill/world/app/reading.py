@@ -33,6 +33,7 @@ _RESOURCES = {
     "daemonset": "daemonsets.apps",
 }
 _MIB = 1024 * 1024
+_HOUR = 3_600_000
 _MOST_BYTES = 2 * _MIB
 
 
@@ -95,8 +96,8 @@ def _workload(fields: Fields, default: str) -> tuple[str, str]:
 def _service(fields: Fields, name: str) -> Service:
     memory = fields.below("memory")
     needs = fields.below("needs")
-    start = fields.numbers("start_ms") or (800.0, 2600.0)
-    if len(start) != 2 or start[0] > start[1]:
+    start = fields.numbers("start_ms")
+    if start and (len(start) != 2 or start[0] > start[1] or start[1] > _HOUR):
         raise fields.wrong("start_ms", "is no range", "write the shortest and the longest time")
     made = Service(
         name=name,
@@ -109,7 +110,7 @@ def _service(fields: Fields, name: str) -> Service:
         workers=fields.whole("workers", 0, high=4096),
         queue=fields.whole("queue", 512, low=1, high=100_000),
         threads=fields.whole("threads", 0, high=256),
-        start_ms=(int(start[0]), int(start[1])),
+        start_ms=(int(start[0]), int(start[1])) if start else None,
         memory_base=int(memory.number("base_mb", 40, low=1, high=1_000_000) * _MIB),
         memory_request=int(memory.number("request_kb", 64, high=1_000_000) * 1024),
         warm_ms=fields.whole("warm_ms", 60_000, low=1),
@@ -183,16 +184,15 @@ def _flag(fields: Fields) -> Flag:
         service=service,
         operation=operation,
         variable=fields.text("variable", ""),
-        configmap=fields.text("configmap", ""),
-        key=fields.text("key", ""),
+        provider=fields.text("provider", ""),
+        file=fields.text("file", ""),
         parameter=fields.one_of("parameter", FlagParameter),
         value=fields.number("value", 1.0, high=1e6),
-        provider=fields.text("provider", ""),
         target=fields.text("target", ""),
     )
-    if bool(made.variable) == bool(made.configmap):
+    if bool(made.variable) == bool(made.provider and made.file):
         raise fields.wrong(
-            "variable", "the flag needs one source", "write either `variable` or `configmap` and `key`"
+            "variable", "the flag needs one source", "write either `variable`, or `provider` and `file`"
         )
     return fields.done(made)
 

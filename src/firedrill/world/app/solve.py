@@ -18,10 +18,13 @@ from firedrill.world.app.rows import Rows
 from firedrill.world.app.state import Inputs, State
 from firedrill.world.app.table import Draws, Table
 
+Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _MOST_ROOTS = 600
 _MOST_FLIGHT = 1e6
 _MOST_LAG = 1e9
+_FORGOTTEN = 60_000_000
+"""µs after which requests of callers that gave up are ended."""
 
 
 def solve(graph: Graph, state: State, inputs: Inputs, seed: int, tick: int) -> tuple[Rows, State]:
@@ -74,6 +77,17 @@ def _with_messages(
     return Asked(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
+def _in_flight(state: State, inputs: Inputs, pod: Ints, lasted: Ints, weight: int) -> Floats:
+    """Requests in each pod: arrivals times duration in the long run (Little), reached only as they come."""
+    pods, length = len(inputs.topology.pods), inputs.length * 1000.0
+    count = np.bincount(pod, minlength=pods)
+    whole = np.bincount(pod, np.minimum(lasted, _FORGOTTEN), minlength=pods)
+    step = np.minimum(length / np.maximum(whole / np.maximum(count, 1), length * 0.25), 1.0)
+    step = np.where(count > 0, step, 0.5)
+    found: Floats = state.in_flight + (whole * weight / length - state.in_flight) * step
+    return np.minimum(found, _MOST_FLIGHT)
+
+
 def _lag(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows) -> Floats:
     """Messages that wait for each consumer after the tick."""
     if not graph.app.queues:
@@ -97,7 +111,7 @@ def _after(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows,
     held = np.bincount(here, lasted - rows.waited[rows.arrived], minlength=pods)
     holding = np.where(count > 0, (state.holding + held / np.maximum(count, 1)) * 0.5, state.holding)
     holding = np.where(state.holding > 0, holding, holding * 2.0)
-    in_flight = np.bincount(here, lasted, minlength=pods) * rows.weight / (length * 1000.0)
+    in_flight = _in_flight(state, inputs, here, lasted, rows.weight)
     by_edge = np.bincount(rows.edge, minlength=edges)
     whole = np.bincount(rows.edge, rows.duration, minlength=edges) / np.maximum(by_edge, 1)
     lasting = np.where(by_edge > 0, (state.lasting + whole) * 0.5, state.lasting)
@@ -119,9 +133,10 @@ def _after(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows,
         made=made,
         lasting=lasting,
         lag=_lag(graph, state, inputs, fluid, rows),
+        waiting=(fluid.backlog * fluid.pace)[:pods] + (fluid.backlog * fluid.pace)[pods : 2 * pods],
         response=response,
         cpu=fluid.cpu,
         throttled=fluid.throttled,
-        in_flight=np.minimum(in_flight, _MOST_FLIGHT),
+        in_flight=in_flight,
         memory=topology.base + topology.request * in_flight + leaked + effects.pod_ballast,
     )

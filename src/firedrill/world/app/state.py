@@ -29,6 +29,7 @@ class State:
         made: share of calls that are made, by edge: those after a failure are not.
         lasting: how long a call holds a connection, in µs, by edge.
         lag: messages that wait, by consumer.
+        waiting: how long a request that comes at the end of the tick waits, in µs, by pod.
         response: how long users wait for an answer, in µs.
         cpu, throttled, in_flight, memory: of the last tick, by pod: ms of processor per second, share of
             the scheduler's periods in which the limit was reached, requests, bytes.
@@ -43,6 +44,7 @@ class State:
     made: Floats
     lasting: Floats
     lag: Floats
+    waiting: Floats
     response: float
     cpu: Floats
     throttled: Floats
@@ -153,6 +155,7 @@ def first_state(graph: Graph, topology: Topology) -> State:
         made=one,
         lasting=np.zeros(edges),
         lag=np.zeros(graph.roots - graph.entries),
+        waiting=zero,
         response=0.0,
         cpu=zero,
         throttled=zero,
@@ -175,6 +178,6 @@ def carried(graph: Graph, state: State, before: Topology, after: Topology) -> St
     backlog = np.zeros(len(after.servers))
     backlog[:pods] = moved(state.backlog[:gone], fresh.backlog[:pods])
     backlog[pods : 2 * pods] = moved(state.backlog[gone : 2 * gone], fresh.backlog[:pods])
-    by_pod = ("holding", "served", "warmth", "leaked", "cpu", "throttled", "in_flight", "memory")
+    by_pod = ("holding", "served", "warmth", "leaked", "waiting", "cpu", "throttled", "in_flight", "memory")
     changed: dict[str, Any] = {name: moved(getattr(state, name), getattr(fresh, name)) for name in by_pod}
     return replace(state, backlog=backlog, **changed)

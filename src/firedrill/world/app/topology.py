@@ -26,6 +26,7 @@ class PodInfo(NamedTuple):
         node: where it runs.
         cores: processors that it may use.
         limit: bytes of memory that it may use; 0 for no bound.
+        container: that runs the program.
     """
 
     service: int
@@ -36,6 +37,7 @@ class PodInfo(NamedTuple):
     node: str
     cores: float
     limit: int
+    container: str = ""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -93,6 +95,7 @@ class Topology:
         service, node, cores: by pod; nodes count from 0. `node_cores` is by node.
         flow_edge, flow_pod, flow_weight: a request of the edge comes to the pod with that probability.
         sources: by edge, how many pods make the call.
+        asker, asked, asking: a request in the service `asker` has so many calls at the pod `asked` at a time.
         servers, erlang: by station.
         speed: of one processor of a pod (1 where it has a whole one).
         active: stations that bound anything.
@@ -114,6 +117,9 @@ class Topology:
     flow_pod: Ints = field(init=False)
     flow_weight: Floats = field(init=False)
     sources: Floats = field(init=False)
+    asker: Ints = field(init=False)
+    asked: Ints = field(init=False)
+    asking: Floats = field(init=False)
     servers: Floats = field(init=False)
     erlang: Floats = field(init=False)
     speed: Floats = field(init=False)
@@ -172,7 +178,18 @@ def _flows(made: Topology, graph: Graph) -> None:
                 if target >= 0 and made.reach.code[place] == 0:
                     share = 1.0 / (count * len(pods))
                     weights[edge, target] = weights.get((edge, target), 0.0) + share
+    asking: dict[tuple[int, int], float] = {}
+    for (edge, pod), share in weights.items():
+        call = graph.edge_call[edge]
+        many = share * (call.times if call.parallel else 1)
+        pair = (int(graph.edge_service[edge]), pod)
+        if edge < graph.entries or edge >= graph.roots:
+            before = asking.get(pair, 0.0)
+            asking[pair] = before + many if call.group else max(before, many)
     put = object.__setattr__
+    put(made, "asker", np.array([service for service, _ in asking], np.int64))
+    put(made, "asked", np.array([pod for _, pod in asking], np.int64))
+    put(made, "asking", np.array(list(asking.values()), np.float64))
     put(made, "flow_edge", np.array([edge for edge, _ in weights], np.int64))
     put(made, "flow_pod", np.array([pod for _, pod in weights], np.int64))
     put(made, "flow_weight", np.array(list(weights.values()), np.float64))

@@ -1,0 +1,231 @@
+"""What the traffic finds in a cluster at a moment: running programs, routes, and what acts on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from firedrill.world.app.flags import apply_flags, read_flags
+from firedrill.world.app.graph import Graph
+from firedrill.world.app.routes import Running, find_routes
+from firedrill.world.app.state import Effects, no_effects
+from firedrill.world.app.topology import PodInfo, Topology, make_topology, reach_from
+from firedrill.world.kube import effects as kube_effects
+from firedrill.world.kube import quantity
+from firedrill.world.kube.kubelet.containers import spec_of
+from firedrill.world.kube.kubelet.state import kubelets
+from firedrill.world.kube.network import NetworkState
+from firedrill.world.kube.objects import Obj, dig, uid_of
+from firedrill.world.kube.programs.model import HEALTHY
+from firedrill.world.kube.qos import limit_of
+from firedrill.world.kube.store import TooOldError
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
+
+_ROUTED = frozenset({"services", "endpointslices.discovery.k8s.io", "namespaces"})
+_POLICIES = "networkpolicies.networking.k8s.io"
+_MIB = 1024 * 1024
+_NODE_CORES = 8.0
+_MOST_USERS = 1_000_000
+
+
+class Mark(NamedTuple):
+    """What a topology depends on, to tell whether it still holds: see `mark`."""
+
+    programs: tuple[tuple[object, ...], ...]
+    proxies: tuple[str, ...]
+    cut: frozenset[tuple[str, str]]
+
+
+def running_pods(world: World, graph: Graph) -> tuple[Running, ...]:
+    """The pods whose programs run and have opened their ports, in the order of services and creation."""
+    services = graph.app.services
+    load = graph.app.load
+    places = [(item.workload, item.container) for item in services] + [(load.workload, load.container)]
+    states = kubelets(world).pods
+    out = []
+    for service, ((resource, name), container) in enumerate(places):
+        owner = world.cluster.store.get(resource, graph.app.namespace, name)
+        for obj in _pods_of(world, owner) if owner is not None else ():
+            state = states.get(uid_of(obj))
+            found = state.containers.get(container) if state is not None else None
+            run = found.run if found is not None else None
+            if state is None or found is None or run is None or not run.running or state.verdict[0]:
+                continue
+            if run.started + run.plan.ready_after <= world.now:
+                out.append(Running(service, obj, state, found))
+    return tuple(out)
+
+
+def _pods_of(world: World, owner: Obj) -> list[Obj]:
+    """The pods of a workload, those of its ReplicaSets included."""
+    store, out = world.cluster.store, []
+    for resource, namespace, name in store.owned_by(uid_of(owner)):
+        if resource == "pods":
+            found = store.get("pods", namespace, name)
+            if found is not None:
+                out.append(found)
+        elif resource == "replicasets.apps":
+            between = store.get(resource, namespace, name)
+            if between is not None:
+                out += _pods_of(world, between)
+    return out
+
+
+def mark(world: World, pods: tuple[Running, ...]) -> Mark:
+    """What tells a topology of these pods from another one, besides the objects of the network."""
+    part = world.cluster.part(NetworkState)
+    programs = tuple(
+        (
+            pod.service,
+            pod.state.uid,
+            pod.container.run.attempt if pod.container.run is not None else 0,
+            pod.container.health.closed,
+            pod.state.stopping > 0,
+        )
+        for pod in pods
+    )
+    return Mark(programs, tuple(sorted(part.frozen)), part.cut)
+
+
+def network_changed(world: World, since: int) -> bool:
+    """Whether objects that routes depend on have changed since that version of the store."""
+    if world.cluster.store.rv == since:
+        return False
+    try:
+        for change in world.cluster.store.since(since):
+            if change.resource in _ROUTED or change.resource == _POLICIES:
+                return True
+            if change.resource == "pods" and _pod_moved(change.previous, change.obj):
+                return True
+    except TooOldError:
+        return True
+    return False
+
+
+def _pod_moved(before: Obj | None, after: Obj) -> bool:
+    """Whether a pod's address or labels are others."""
+    if before is None:
+        return False  # a new pod: what runs in it is seen when it runs
+    moved = dig(before, "status", "podIP") != dig(after, "status", "podIP")
+    return bool(moved or before["metadata"].get("labels") != after["metadata"].get("labels"))
+
+
+def read_topology(world: World, graph: Graph, pods: tuple[Running, ...]) -> Topology:
+    """Follow all routes and put the topology together."""
+    nodes = {name: _cores_of_node(world, name) for name in sorted(kubelets(world).nodes)}
+    last = len(graph.app.services)
+    users = sum(_users(graph, pod) for pod in pods if pod.service == last)
+    return make_topology(
+        graph,
+        tuple(_info(pod, nodes) for pod in pods),
+        reach_from(graph, find_routes(world, graph, pods), len(pods)),
+        users=min(float(users), _MOST_USERS),
+        load_pods=tuple(number for number, pod in enumerate(pods) if pod.service == last),
+        node_cores=nodes or {"": _NODE_CORES},
+    )
+
+
+def _info(pod: Running, nodes: dict[str, float]) -> PodInfo:
+    item = spec_of(pod.obj, pod.container.name) or {}
+    limit = limit_of(item, "cpu")
+    run = pod.container.run
+    return PodInfo(
+        service=pod.service,
+        namespace=pod.state.namespace,
+        name=pod.state.name,
+        uid=pod.state.uid,
+        attempt=run.attempt if run is not None else 0,
+        node=pod.state.node,
+        cores=limit / 1000.0 if limit else nodes.get(pod.state.node, _NODE_CORES),
+        limit=limit_of(item, "memory"),
+        container=pod.container.name,
+    )
+
+
+def _cores_of_node(world: World, name: str) -> float:
+    found = world.cluster.store.get("nodes", "", name)
+    text = dig(found, "status", "allocatable", "cpu")
+    return quantity.milli(str(text)) / 1000.0 if text is not None else _NODE_CORES
+
+
+def _users(graph: Graph, pod: Running) -> int:
+    load = graph.app.load
+    text = pod.env.get(load.users_variable, "") if load.users_variable else ""
+    return min(int(text), _MOST_USERS) if text.isdecimal() and len(text) < 9 else load.users
+
+
+def acting(world: World, graph: Graph, pods: tuple[Running, ...]) -> tuple[object, ...]:
+    """What tells the effects of a moment from those of another one."""
+    health = tuple(pod.container.health for pod in pods)
+    return world.cluster.part(kube_effects.Effects).version, read_flags(graph, pods), health
+
+
+def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Running, ...]) -> Effects:
+    """What faults, flags and the health of programs do to the traffic now."""
+    made = no_effects(graph, topology)
+    by_pod = {
+        name: np.zeros(len(pods)) for name in ("delay", "loss", "steal", "io", "abort", "ballast", "leak")
+    }
+    frozen = np.zeros(len(pods), np.bool_)
+    nodes = sorted(kubelets(world).nodes) or [""]
+    near = {name: np.zeros(len(nodes)) for name in ("delay", "loss")}
+    for number, pod in enumerate(pods):
+        health = pod.container.health
+        if health is not HEALTHY:
+            frozen[number] = health.frozen
+            by_pod["io"][number] = health.latency
+            by_pod["abort"][number] = 1.0 if health.status >= 400 else 0.0
+    places = {f"pod/{pod.state.uid}": number for number, pod in enumerate(pods)}
+    for row in world.cluster.part(kube_effects.Effects).rows:
+        kind, factor = _ROWS[row.parameter]
+        place = places.get(row.on)
+        if row.on.startswith("node/"):
+            name = row.on[5:]
+            if kind in near and name in nodes:
+                near[kind][nodes.index(name)] += row.value * factor
+            for number, pod in enumerate(pods):
+                if kind not in near and kind != "frozen" and pod.state.node == name:
+                    by_pod[kind][number] += row.value * factor
+        elif place is not None and kind == "frozen":
+            frozen[place] = True
+        elif place is not None:
+            by_pod[kind][place] += row.value * factor
+    arrays: dict[str, Any] = {
+        "op_io": made.op_io.copy(),
+        "op_error": made.op_error.copy(),
+        "op_work": made.op_work.copy(),
+        "cold": made.cold.copy(),
+        "edge_code": made.edge_code.copy(),
+        "messages": made.messages.copy(),
+        "leak": np.zeros(len(graph.app.services) + 1),
+    }
+    load = apply_flags(graph, read_flags(graph, pods), arrays)
+    leak = arrays.pop("leak")
+    return Effects(
+        pod_delay=by_pod["delay"],
+        pod_loss=np.minimum(by_pod["loss"], 1.0),
+        node_delay=near["delay"],
+        node_loss=np.minimum(near["loss"], 1.0),
+        pod_steal=np.minimum(by_pod["steal"], 0.999),
+        pod_io=by_pod["io"],
+        pod_frozen=frozen,
+        pod_abort=by_pod["abort"],
+        pod_ballast=by_pod["ballast"],
+        pod_leak=by_pod["leak"] + leak[topology.service],
+        load=load,
+        **arrays,
+    )
+
+
+_ROWS: dict[kube_effects.Parameter, tuple[str, float]] = {
+    "delay_ms": ("delay", 1.0),
+    "loss": ("loss", 0.001),
+    "cpu_steal": ("steal", 0.001),
+    "mem_ballast_mb": ("ballast", float(_MIB)),
+    "mem_leak_mb_s": ("leak", float(_MIB)),
+    "io_delay_ms": ("io", 1.0),
+    "frozen": ("frozen", 1.0),
+}

@@ -1,0 +1,82 @@
+"""What a graph knows of programs that manifests do not tell: what they use, and what they need to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from firedrill.world.app.model import Application, Service
+from firedrill.world.kube.objects import Obj, dig, name_of
+from firedrill.world.kube.programs import catalogue, set_program
+from firedrill.world.kube.programs.reference import Reference, parse_reference
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
+
+_STYLES = {"javascript": "node", "typescript": "node", "kotlin": "java", "csharp": "dotnet", "c++": "cpp"}
+_KINDS = {
+    "Deployment": "deployments.apps",
+    "StatefulSet": "statefulsets.apps",
+    "DaemonSet": "daemonsets.apps",
+}
+
+
+def teach(world: World, application: Application, manifests: Sequence[Obj]) -> None:
+    """Let the images of an application run the programs that its graph describes; after `programs.learn`.
+
+    Where services share an image, its program needs what all of them need.
+    """
+    shared: dict[str, list[Service]] = {}
+    for service in application.services:
+        reference = image_of(service, manifests)
+        if reference is not None:
+            shared.setdefault(reference.repository, []).append(service)
+    for repository, services in shared.items():
+        found = world.cluster.part(catalogue.Catalogue).repositories.get(repository)
+        if found is None:
+            continue  # a public image: its program is known
+        service = services[0]
+        program = found.program
+        style = _STYLES.get(service.language, service.language)
+        if catalogue.habits_of(style):
+            program = replace(program, style=style, **catalogue.habits_of(style))
+        program = replace(
+            program,
+            memory=min(item.memory_base for item in services),
+            start=service.start_ms or program.start,
+            needs_env=_needed([(*item.needs.env, *item.needs.secrets) for item in services], services),
+            needs_hosts=_needed([item.needs.hosts for item in services], services),
+        )
+        set_program(world, repository, program, found.tags, private=found.private)
+
+
+def _needed(names: Sequence[tuple[str, ...]], services: Sequence[Service]) -> tuple[str, ...]:
+    """The names that all of the services cannot start without."""
+    if any(service.needs.without != "crash" for service in services):
+        return ()
+    return tuple(name for name in dict.fromkeys(names[0]) if all(name in other for other in names))
+
+
+def image_of(service: Service, manifests: Sequence[Obj]) -> Reference | None:
+    """The image of a service's program; None where the manifests have no such workload or container."""
+    container = container_of(service.workload, service.container, manifests)
+    return parse_reference(str(container.get("image") or "")) if container is not None else None
+
+
+def container_of(workload: tuple[str, str], name: str, manifests: Sequence[Obj]) -> Obj | None:
+    """The container of that name in a workload's pods."""
+    for obj in objects_of(manifests):
+        if (_KINDS.get(str(obj.get("kind"))), name_of(obj)) != workload:
+            continue
+        for item in dig(obj, "spec", "template", "spec", "containers", default=()):
+            if item.get("name") == name:
+                return item  # type: ignore[no-any-return]
+    return None
+
+
+def objects_of(manifests: Sequence[Obj]) -> Iterator[Obj]:
+    """The manifests, those in Lists one by one."""
+    for obj in manifests:
+        items = obj.get("items")
+        yield from items if isinstance(items, list) else (obj,)

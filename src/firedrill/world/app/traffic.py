@@ -1,0 +1,222 @@
+"""The traffic of a world: a tick every five seconds, what it does to the cluster, and what can be read of it.
+
+`start` begins it. Each tick looks at what the cluster has become (`cluster`), lets the requests of the last
+five seconds happen (`solve`), tells kubelets what they weigh (`kubelet.set_load`), and calls whoever asked
+for it (`call_after_ticks`). Only the state and what each tick began with are kept: the requests of any tick
+are made again, the same ones, when they are read (`rows_of`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from firedrill.world.app import cluster
+from firedrill.world.app.graph import Graph, compile_graph
+from firedrill.world.app.model import Application
+from firedrill.world.app.rows import Rows
+from firedrill.world.app.samples import Sample, make_sample
+from firedrill.world.app.solve import solve
+from firedrill.world.app.state import Effects, Inputs, State, carried, first_state
+from firedrill.world.app.topology import Topology
+from firedrill.world.kube.cluster import Log
+from firedrill.world.kube.kubelet import set_load
+from firedrill.world.kube.programs.model import Load
+from firedrill.world.sim.handlers import find_handler, handler
+
+if TYPE_CHECKING:
+    from firedrill.world.app.routes import Running
+    from firedrill.world.world import World
+
+TICK_MS = 5000
+_METRICS = 3
+"""Ticks between the moments at which usage is told: metrics are read every 15 s."""
+_FELT_MS = 200
+_EARLY = 4
+"""Priority of ticks: before what else happens at the same moment."""
+
+
+class Record(NamedTuple):
+    """What a tick began with.
+
+    Attributes:
+        number: of the tick, from 0.
+        state: before it.
+        inputs: what the cluster was like.
+    """
+
+    number: int
+    state: State
+    inputs: Inputs
+
+
+class _Known(NamedTuple):
+    """What the last look at the cluster gave, and what it depends on."""
+
+    mark: cluster.Mark
+    version: int
+    topology: Topology
+    effects: Effects
+    acting: tuple[object, ...]
+
+
+class Traffic:
+    """The traffic as a part of a cluster's state; idle until `start`.
+
+    Attributes:
+        graph: of the application; None while there is no traffic.
+        after: the state after the last tick.
+        history: a `Record` for each tick.
+        followers: names of handlers that are called after each tick.
+    """
+
+    __slots__ = ("_known", "_last", "after", "followers", "graph", "history")
+
+    def __init__(self) -> None:
+        self.graph: Graph | None = None
+        self.after: State | None = None
+        self.history = Log()
+        self.followers: tuple[str, ...] = ()
+        self._known: _Known | None = None
+        self._last: tuple[int, Rows] | None = None
+
+    def fork(self) -> Self:
+        """An independent copy: all that it holds is replaced, never changed."""
+        twin = type(self)()
+        twin.graph, twin.after, twin.followers = self.graph, self.after, self.followers
+        twin.history = self.history.fork()
+        twin._known, twin._last = self._known, self._last
+        return twin
+
+    def state(self) -> object:
+        """All of it as plain data."""
+        if self.graph is None or self.after is None:
+            return []
+        return [self.graph.app.name, len(self.history), self.after.digest(), list(self.followers)]
+
+
+def start(world: World, application: Application) -> None:
+    """Let an application's users come, from the next full five seconds on.
+
+    Raises:
+        InputError: the graph is wrong.
+        ValueError: there is traffic already.
+    """
+    part = world.cluster.part(Traffic)
+    if part.graph is not None:
+        raise ValueError("there is traffic already")
+    part.graph = compile_graph(application)
+    world.schedule(TICK_MS - world.now % TICK_MS, "traffic.tick", priority=_EARLY)
+
+
+def call_after_ticks(world: World, name: str) -> None:
+    """Let the handler of that name be called as `handler(world)` after each tick; `sample` then tells of it.
+
+    Raises:
+        LookupError: there is no such handler.
+    """
+    find_handler(name)
+    part = world.cluster.part(Traffic)
+    if name not in part.followers:
+        part.followers = (*part.followers, name)
+
+
+def sample(world: World, number: int = -1) -> Sample:
+    """What a tick amounts to.
+
+    Args:
+        world: where.
+        number: of the tick; negative ones count from the last.
+
+    Raises:
+        LookupError: there was no such tick.
+    """
+    part = world.cluster.part(Traffic)
+    record = _record(part, number)
+    after = _record(part, record.number + 1).state if record.number + 1 < len(part.history) else part.after
+    assert part.graph is not None
+    assert after is not None
+    return make_sample(part.graph, record.inputs, record.number, rows_of(world, record.number), after)
+
+
+def rows_of(world: World, number: int = -1) -> Rows:
+    """The requests of a tick, one row for each attempt of each call; see `sample`."""
+    part = world.cluster.part(Traffic)
+    record = _record(part, number)
+    if part._last is not None and part._last[0] == record.number:
+        return part._last[1]
+    assert part.graph is not None
+    return solve(part.graph, record.state, record.inputs, _seed(world), record.number)[0]
+
+
+def _record(part: Traffic, number: int) -> Record:
+    count = len(part.history)
+    place = number if number >= 0 else count + number
+    if not 0 <= place < count:
+        raise LookupError(f"there was no tick {number}")
+    found: Record = next(part.history.after(place))
+    return found
+
+
+def _seed(world: World) -> int:
+    return world.rng.integer(0, (1 << 63) - 1, "traffic")
+
+
+@handler("traffic.tick")
+def _tick(world: World) -> None:
+    part = world.cluster.part(Traffic)
+    graph = part.graph
+    if graph is None:
+        return
+    pods = cluster.running_pods(world, graph)
+    known, state = _look(world, part, graph, pods)
+    moment = world.now - TICK_MS
+    record = Record(len(part.history), state, Inputs(known.topology, known.effects, moment, TICK_MS))
+    rows, part.after = solve(graph, state, record.inputs, _seed(world), record.number)
+    part.history.append(record)
+    part._last = (record.number, rows)
+    _weigh(world, graph, part.after, record, pods)
+    world.schedule(TICK_MS - world.now % TICK_MS, "traffic.tick", priority=_EARLY)
+    for name in part.followers:
+        find_handler(name)(world)
+
+
+def _look(world: World, part: Traffic, graph: Graph, pods: tuple[Running, ...]) -> tuple[_Known, State]:
+    """What the cluster is like, looked at anew where something has changed, and the state that fits it."""
+    known, state = part._known, part.after
+    mark = cluster.mark(world, pods)
+    acting = cluster.acting(world, graph, pods)
+    version = world.cluster.store.rv
+    if known is None or state is None:
+        topology = cluster.read_topology(world, graph, pods)
+        state = first_state(graph, topology)
+    elif mark != known.mark or cluster.network_changed(world, known.version):
+        topology = cluster.read_topology(world, graph, pods)
+        state = carried(graph, state, known.topology, topology)
+    else:
+        topology = known.topology
+    if known is None or topology is not known.topology or acting != known.acting:
+        effects = cluster.read_effects(world, graph, topology, pods)
+    else:
+        effects = known.effects
+    part._known = _Known(mark, version, topology, effects, acting)
+    return part._known, state
+
+
+def _weigh(world: World, graph: Graph, state: State, record: Record, pods: tuple[Running, ...]) -> None:
+    """Tell the kubelets what the requests make each pod use: at once where it hurts, else now and then."""
+    steal = record.inputs.effects.pod_steal
+    told = (world.now // TICK_MS) % _METRICS == 0
+    for number, info in enumerate(record.inputs.topology.pods):
+        found = pods[number].container
+        if found.run is None or pods[number].service >= len(graph.app.services):
+            continue
+        latency = int(state.waiting[number]) // 1000
+        memory = int(state.memory[number]) - found.run.plan.memory
+        full = bool(info.limit) and state.memory[number] > info.limit
+        if not (told or full or latency > _FELT_MS or found.load.latency > _FELT_MS):
+            continue
+        cpu = int(state.cpu[number] + steal[number] * info.cores * 1000.0)
+        set_load(world, info.uid, info.container, Load(cpu, memory, latency))
+
+
+__all__ = ["TICK_MS", "Record", "Traffic", "call_after_ticks", "rows_of", "sample", "start"]
