@@ -9,9 +9,9 @@ import pytest
 
 from firedrill.world import Settings, World
 from firedrill.world.kube import audit
-from firedrill.world.kube.api import ApiError
+from firedrill.world.kube.api import ApiError, handle
 from firedrill.world.kube.api.client import Client
-from firedrill.world.kube.api.request import User
+from firedrill.world.kube.api.request import Request, User
 from firedrill.world.kube.kinds import default_kinds
 from firedrill.world.kube.schema import decode, default, schema_for, validate
 
@@ -306,3 +306,51 @@ def test_a_webhook_is_asked_only_where_its_conditions_hold() -> None:
     admin.create(pod("free"))
     with pytest.raises(ApiError, match="failed calling webhook"):
         admin.create(pod("held"))
+
+
+@pytest.mark.parametrize(
+    ("patch_type", "body", "words"),
+    [
+        (
+            "strategic",
+            {"spec": {"replicas": "x"}},
+            'patch: Invalid value: "map[spec:map[replicas:x]]": unrecognized type: int32',
+        ),
+        (
+            "strategic",
+            {"spec": {"paused": "x"}},
+            'patch: Invalid value: "map[spec:map[paused:x]]": unrecognized type: bool',
+        ),
+        (
+            "strategic",
+            {"metadata": {"labels": {"a": 1}}},
+            'patch: Invalid value: "map[metadata:map[labels:map[a:1]]]": cannot convert int64 to string',
+        ),
+        (
+            "merge",
+            {"spec": {"replicas": "x"}},
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+    ],
+)
+def test_a_patch_that_leaves_no_object_is_refused_as_a_patch(patch_type: Any, body: Any, words: str) -> None:
+    _, admin = lab()
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    meta = {"name": "d", "namespace": "shop"}
+    admin.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+    with pytest.raises(ApiError) as caught:
+        admin.patch("deployments.apps", "shop", "d", body, patch_type=patch_type)
+    assert (caught.value.code, caught.value.reason) == (422, "Invalid")
+    assert words in caught.value.message
+
+
+def test_an_eviction_names_the_pod_of_its_path() -> None:
+    world, admin = lab()
+    admin.create(pod())
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "q", "namespace": "shop"}}
+    request = Request(
+        "create", "", "v1", "pods", "shop", "p", "eviction", body, user=User("ann", ("system:masters",))
+    )
+    with pytest.raises(ApiError, match="name in URL does not match name in Eviction object"):
+        handle(world, request)

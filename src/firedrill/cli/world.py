@@ -30,6 +30,9 @@ app = typer.Typer(
     help="Serve a Kubernetes cluster that lives in this process.",
 )
 _RELEASES = {"1.30": "v1.30.6", "1.31": "v1.31.2", "1.32": "v1.32.1", "1.33": "v1.33.0"}
+_LEAD_SECONDS = 3600
+"""How long the wall's clock stays ahead of a world's that goes faster."""
+_AGES = "Ages in `kubectl get` are the world's; `describe` and `events` work theirs out from the wall clock."
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 
@@ -77,13 +80,22 @@ def serve(
             nodes=nodes,
             settings=settings,
             manifests=[obj for _, obj in manifests],
-            start=int(time.time() * 1000),
+            start=int(time.time() * 1000) - _ahead_ms(speed),
         )
     except InputError as refused:
         raise _with_file(refused, manifests) from refused
     with tempfile.TemporaryDirectory(prefix="firedrill-world-") as folder:
         path = file or Path(folder) / "kubeconfig"
         return asyncio.run(_serve(world, others, Pace(speed=speed), path, port, as_json))
+
+
+def _ahead_ms(speed: float) -> int:
+    """How far in the past the world begins, in ms, so that it does not overtake the wall clock at once.
+
+    Clients work out ages from their own clock (`kubectl describe`, `kubectl events`), and call what lies
+    ahead of it `<invalid>`.
+    """
+    return int(max(0.0, speed - 1) * _LEAD_SECONDS * 1000)
 
 
 def _settings(version: str) -> Settings:
@@ -201,6 +213,7 @@ def _usage(world: World, pace: Pace, told: dict[str, Any]) -> str:
         f"A Kubernetes {world.cluster.settings.version} cluster with {store.count('nodes')} nodes and "
         f"{store.count('pods')} pods is served at {told['server']}",
         "Its clock " + (f"goes at {pace.speed:g} times the wall's." if pace.speed else "stands still."),
+        *([] if pace.speed == 1 else [_AGES]),
         "",
         f"  export KUBECONFIG={told['kubeconfig']}",
         "  kubectl get pods -A",

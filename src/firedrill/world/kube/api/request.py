@@ -81,6 +81,7 @@ class Request:
         raw_query: parameters that only a subresource understands (`container`, `tailLines`, …).
         trusted: the caller is a component of the world that writes what it built itself, so the
             schema need not be checked again.
+        size: of the body as it came over the wire, in bytes; 0 where it did not.
         notes: what the steps of the request add to its audit event, filled on the way.
     """
 
@@ -99,6 +100,7 @@ class Request:
     user_agent: str = ""
     source_ip: str = "127.0.0.1"
     trusted: bool = False
+    size: int = 0
     notes: dict[str, str] = field(default_factory=dict, compare=False)
 
 

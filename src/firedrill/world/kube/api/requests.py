@@ -1,11 +1,17 @@
-"""What the API server writes into objects about who asked for them."""
+"""What becomes of an object because of the request that brings it: who asked, and how much."""
 
 from __future__ import annotations
 
+import orjson
+
+from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import Request
 from firedrill.world.kube.objects import Obj
 
 _WHO = ("username", "uid", "groups", "extra")
+_LOOK_FROM = 64 * 1024
+_STORABLE = 1536 * 1024
+_SENDABLE = 2 * 1024 * 1024
 CERTIFICATES = "certificatesigningrequests.certificates.k8s.io"
 
 
@@ -21,3 +27,19 @@ def signed_by(request: Request, resource: str, obj: Obj, old: Obj | None) -> Obj
     spec |= {"uid": user.uid} if user.uid else {}
     spec |= {"extra": {key: list(values) for key, values in user.extra.items()}} if user.extra else {}
     return {**obj, "spec": spec}
+
+
+def refuse_oversized(request: Request, obj: Obj) -> None:
+    """Refuse what etcd would not take. Only requests with a large body are looked at: measuring costs time.
+
+    Raises:
+        ApiError: 500, in the words of etcd and its client.
+    """
+    if request.size < _LOOK_FROM or request.options.dry_run:
+        return
+    size = len(orjson.dumps(obj))
+    if size > _SENDABLE:
+        text = "rpc error: code = ResourceExhausted desc = trying to send message larger than max"
+        raise ApiError(500, "", f"{text} ({size} vs. {_SENDABLE})")
+    if size > _STORABLE:
+        raise ApiError(500, "", "etcdserver: request is too large")

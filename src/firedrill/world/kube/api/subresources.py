@@ -164,6 +164,8 @@ def _eviction(world: World, request: Request, kind: Kind) -> Response:
 
     if request.verb != "create":
         raise errors.method_not_allowed()
+    if dig(request.body, "metadata", "name", default="") not in {"", request.name}:
+        raise errors.bad_request("name in URL does not match name in Eviction object")
     pod = writing.stored(world, kind, request.namespace, request.name)
     given = dig(request.body, "deleteOptions", default={})
     options = rules.delete_options(

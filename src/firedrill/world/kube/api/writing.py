@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube.api import errors, requests, rules, strategy
+from firedrill.world.kube.api.errors import ApiError
+from firedrill.world.kube.api.misfit import misfit
 from firedrill.world.kube.api.reading import read
 from firedrill.world.kube.api.request import Request, Response
 from firedrill.world.kube.controllers.base import notify
@@ -52,6 +54,7 @@ def _create(world: World, request: Request, kind: Kind, obj: Obj, warnings: list
     _refuse_taken(world, request, kind, obj)
     more += rules.admit(world, request, kind, obj, None)
     obj = _tracked(world, request, kind, None, said, obj)
+    requests.refuse_oversized(request, obj)
     if not request.options.dry_run:
         obj = save(world, kind.resource, obj)
     return Response(201, obj, tuple(warnings + more))
@@ -209,6 +212,7 @@ def replace(
     rules.check(world, request, kind, obj, old)
     more += rules.admit(world, request, kind, obj, old)
     obj = _tracked(world, request, kind, old, said, obj, through)
+    requests.refuse_oversized(request, obj)
     if not request.options.dry_run:
         obj = save(world, kind.resource, obj)
         if is_deleting(obj) and not meta(obj).get("finalizers") and may_go(kind.resource, obj):
@@ -309,7 +313,10 @@ def patch(world: World, request: Request, kind: Kind) -> Response:
     if found is None:
         raise errors.not_found(kind.resource, request.name)
     new = rules.patched(world, request, kind, found)
-    body, warnings = rules.decode(world, request, kind, new, found)
+    try:
+        body, warnings = rules.decode(world, request, kind, new, found)
+    except ApiError as refusal:
+        raise misfit(request, new, refusal) from refusal
     return replace(world, request, kind, found, body, warnings)
 
 
