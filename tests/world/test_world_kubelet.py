@@ -312,6 +312,30 @@ def test_a_failing_liveness_probe_restarts(probe: Obj, words: str) -> None:
     assert first(got)["restartCount"] >= 2
 
 
+@pytest.mark.parametrize(
+    ("container", "port", "words"),
+    [
+        (
+            {"image": "mysql:8.0", "env": [{"name": "MYSQL_ROOT_PASSWORD", "value": "x"}]},
+            3306,
+            r'malformed HTTP response "J\x00\x00\x00"',
+        ),
+        ({"image": "redis:7"}, 6379, 'malformed HTTP response "-ERR wrong number of arguments'),
+        (
+            {"image": "ghcr.io/acme/dotnet-cart:1", "ports": [{"containerPort": 7070, "name": "grpc"}]},
+            7070,
+            "HTTP probe failed with statuscode: 400",
+        ),
+    ],
+)
+def test_an_http_probe_of_what_speaks_no_http(container: Obj, port: int, words: str) -> None:
+    world = make()
+    programs.learn(world, [pod(container)])
+    probe = {"httpGet": {"path": "/health", "port": port}, "initialDelaySeconds": 30}
+    run(world, pod({**container, "readinessProbe": probe}), 90_000)
+    assert words in told(world, "Unhealthy")[0]["message"]
+
+
 def test_a_changed_probe_type_meets_the_learned_program() -> None:
     world = make()
     ports = [{"containerPort": 8080}]

@@ -21,6 +21,8 @@ _CORE_SETTINGS = (
     r"\x00\x00\x1e\x04\x00\x00\x00\x00\x00\x00\x03\x7f\xff\xff\xff\x00\x04\x00@\x00\x00\x00\x05\x00@\x00"
     r"\x00\x00\x06\x00\x00@\x00\xfe\x03\x00\x00\x00\x01\x00\x00\x04\b\x00\x00\x00\x00\x00\x00?\x00\x01"
 )
+# the first line of what a server says to an HTTP request, or before any: MySQL's greeting ends with its 0x0a
+_NO_HTTP = {"redis": "-ERR wrong number of arguments for 'get' command", "mysql": r"J\x00\x00\x00"}
 _TOO_LATE = "context deadline exceeded"
 _DAY = 86_400_000
 _CORE = {"python", "pyserver", "node", "cpp", "ruby", "php"}
@@ -137,28 +139,19 @@ def _http(
             False, f"{get}context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         )
     protocol, paths, _health, found = there
+    style = found.run.plan.style if found.run is not None else ""
     if protocol == "grpc":
         if scheme == "https":
             return Outcome(False, f"{get}tls: first record does not look like a TLS handshake")
-        style = found.run.plan.style if found.run is not None else ""
-        settings = _CORE_SETTINGS if style in _CORE else _GO_SETTINGS
-        return Outcome(
-            False,
-            f'{get}net/http: HTTP/1.x transport connection broken: malformed HTTP response "{settings}"',
-        )
+        if style == "dotnet":  # Kestrel waits for the first bytes and answers in the language of the caller
+            return Outcome(False, "HTTP probe failed with statuscode: 400")
+        return _broken(get, _CORE_SETTINGS if style in _CORE else _GO_SETTINGS)
     if scheme == "https" and protocol == "http":
         return Outcome(False, f"{get}http: server gave HTTP response to HTTPS client")
     if protocol == "tcp":
         if scheme == "https":
             return Outcome(False, f"{get}EOF")
-        reply = "-ERR wrong number of arguments for 'get' command"
-        style = found.run.plan.style if found.run is not None else ""
-        if style == "redis":
-            return Outcome(
-                False,
-                f'{get}net/http: HTTP/1.x transport connection broken: malformed HTTP response "{reply}"',
-            )
-        return Outcome(False, f"{get}EOF")
+        return _broken(get, _NO_HTTP[style]) if style in _NO_HTTP else Outcome(False, f"{get}EOF")
     passed = _delegated(world, state, found, path, host, get)
     if passed is not None:
         return passed
@@ -171,6 +164,11 @@ def _http(
     if 200 <= status < 400:
         return GOOD
     return Outcome(False, f"HTTP probe failed with statuscode: {status}")
+
+
+def _broken(get: str, reply: str) -> Outcome:
+    text = f'{get}net/http: HTTP/1.x transport connection broken: malformed HTTP response "{reply}"'
+    return Outcome(False, text)
 
 
 def _delegated(
