@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAR = 1 << 60
+_FEW = 8
 _BIG = 1 << 44
 """Apart as far as the times of two rows are put when all are searched at once: 500 years in ms."""
 
@@ -99,15 +100,36 @@ class Samples:
     offset: Ints | None = None
     times: Ints | None = None
 
-    def bounds(self, starts: Ints, stops: Ints, *, left_open: bool) -> tuple[Ints, Ints]:
+    def alike(self, steps: int) -> tuple[Ints | None, Ints]:
+        """Which rows have their samples at the same times, so that windows are worked out once for all.
+
+        Returns:
+            For each row its class, and one row of each class. None for the classes: each row is its own,
+            as where there are too few steps to gain anything.
+        """
+        count = len(self.low)
+        every = np.arange(count, dtype=np.int64)
+        if self.offset is None or steps < _FEW or count < _FEW:
+            return None, every
+        width = self.values.shape[1] + 1
+        key = ((self.offset * width + self.low) * width + self.high) * 2 + (self.ends < FAR)
+        _, picks, codes = np.unique(key, return_index=True, return_inverse=True)
+        return (None, every) if len(picks) * 2 > count else (codes, picks)
+
+    def bounds(
+        self, starts: Ints, stops: Ints, *, left_open: bool, rows: Ints | None = None
+    ) -> tuple[Ints, Ints]:
         """For each row and window the samples in it, as `[low, high)`; windows are closed on the right.
 
         Args:
             starts, stops: of the windows, in ms.
             left_open: whether a sample at the very start is outside.
+            rows: only these.
         """
+        first, last = (self.low, self.high) if rows is None else (self.low[rows], self.high[rows])
         if self.offset is not None:
-            offset = self.offset[:, None] + self.first * self.interval
+            offset = (self.offset if rows is None else self.offset[rows])[:, None]
+            offset = offset + self.first * self.interval
             if left_open:
                 low = (starts[None, :] - offset) // self.interval + 1
             else:
@@ -116,8 +138,10 @@ class Samples:
         else:
             low = self._search(starts, "right" if left_open else "left")
             high = self._search(stops, "right")
-        np.maximum(low, self.low[:, None], out=low)
-        np.minimum(high, self.high[:, None], out=high)
+            if rows is not None:
+                low, high = low[rows], high[rows]
+        np.maximum(low, first[:, None], out=low)
+        np.minimum(high, last[:, None], out=high)
         return low, np.maximum(low, high, out=high)
 
     def _search(self, moments: Ints, side: str) -> Ints:
@@ -130,18 +154,25 @@ class Samples:
         out: Ints = found - np.arange(len(times), dtype=np.int64)[:, None] * times.shape[1]
         return out
 
-    def times_at(self, index: Ints) -> Ints:
+    def times_at(self, index: Ints, rows: Ints | None = None) -> Ints:
         """The times in ms of one sample per row and column; an index outside of the row gives anything."""
         if self.offset is not None:
-            return (index + self.first) * self.interval + self.offset[:, None]
+            offset = self.offset if rows is None else self.offset[rows]
+            return (index + self.first) * self.interval + offset[:, None]
         assert self.times is not None
-        kept = np.clip(index, 0, max(self.times.shape[1] - 1, 0))
-        return np.take_along_axis(self.times, kept, axis=1)
+        return _pick(self.times if rows is None else self.times[rows], index)
 
     def values_at(self, index: Ints) -> Floats:
         """The values likewise."""
-        kept = np.clip(index, 0, max(self.values.shape[1] - 1, 0))
-        return np.take_along_axis(self.values, kept, axis=1)
+        return _pick(self.values, index)
+
+
+def _pick(array: NDArray[Any], index: Ints) -> NDArray[Any]:
+    rows, width = array.shape
+    flat = np.clip(index, 0, max(width - 1, 0))
+    flat += np.arange(rows, dtype=np.int64)[:, None] * width
+    # all are inside, and this mode spares the check
+    return np.take(array.ravel(), flat, mode="clip")
 
 
 def load(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> list[Samples]:

@@ -425,6 +425,9 @@ class SeriesStore:
             if len(rows) and int(rows[-1]) < len(chunk) and isinstance(piece, slice):
                 into[:] = columns[piece]
             else:
+                if len(rows) and int(rows.max()) < len(chunk):
+                    into[:] = columns[rows]
+                    continue
                 there = rows < len(chunk)
                 into[there] = columns[rows[there]]
         return out

@@ -177,13 +177,18 @@ def over_range(
 
 
 def _series(vector: Vec, steps: Ints) -> Ranges:
-    out = []
-    for row in sorted(range(len(vector.labels)), key=vector.labels.items.__getitem__):
+    order = vector.labels.kept("order")
+    if order is None:
+        items = vector.labels.items
+        order = vector.labels.keep("order", sorted(range(len(items)), key=items.__getitem__))
+    out, present = [], vector.present
+    whole: list[bool] = [] if present is None else np.logical_and.reduce(present, axis=1).tolist()
+    for row in order:
         labels, values = vector.labels.items[row], vector.values[row]
-        if vector.present is None:
+        if present is None or whole[row]:
             out.append(Series(labels, steps, values))
         else:
-            there = vector.present[row]
-            if bool(there.any()):
+            there = np.flatnonzero(present[row])
+            if len(there):
                 out.append(Series(labels, steps[there], values[there]))
     return Ranges(tuple(out))

@@ -137,12 +137,14 @@ def _selector(node: Vector, context: Context) -> Vec:
     return Vec(chosen.labels, values, None if bool(present.all()) else present)
 
 
-def _latest(node: Vector, context: Context) -> tuple[Floats, Bools, Ints, Selection | None]:
-    """For each series and step the newest sample: value, whether there is any, its time in ms."""
+def _latest(
+    node: Vector, context: Context, *, timed: bool = False
+) -> tuple[Floats, Bools, Ints | None, Selection | None]:
+    """For each series and step the newest sample: value, whether there is any, and its time in ms."""
     chosen, steps = selected(node, context), len(context.steps)
     if not len(chosen):
         nothing = np.zeros((0, steps))
-        return nothing, nothing.astype(bool), nothing.astype(np.int64), None
+        return nothing, nothing.astype(bool), None, None
     stops = _moments(node.at, node.offset_ms, context)
     # a sample as old as the look-back counts in Prometheus 2 only
     starts = stops - context.options.lookback_ms
@@ -150,29 +152,34 @@ def _latest(node: Vector, context: Context) -> tuple[Floats, Bools, Ints, Select
     values, times = np.zeros((len(chosen), steps)), np.zeros((len(chosen), steps), np.int64)
     present = np.zeros((len(chosen), steps), bool)
     for piece in load(context.store, chosen, int(starts.min()), int(stops.max())):
-        low, high = piece.bounds(starts, stops, left_open=context.options.left_open)
-        index = high - 1
+        codes, rows = piece.alike(steps)
+        picked = None if codes is None else rows
+        low, high = piece.bounds(starts, stops, left_open=context.options.left_open, rows=picked)
         there = high > low
         if piece.offset is not None:
-            over = (piece.ends <= stops[-1]) & (piece.ends < FAR)
-            if bool(over.any()):
-                # markers end rows: only their last samples are concerned
-                last = index == (piece.high - 1)[:, None]
-                there &= ~(last & (piece.ends[:, None] <= stops[None, :]))
+            ends, last = piece.ends[rows], piece.high[rows]
+            # markers end rows: only their last samples are concerned
+            if bool((ends <= stops.max()).any()):
+                there &= (high != last[:, None]) | (ends[:, None] > stops[None, :])
         else:
-            kept = np.clip(index, 0, piece.ends.shape[1] - 1)
+            kept = np.clip(high - 1, 0, piece.ends.shape[1] - 1)
             there &= np.take_along_axis(piece.ends, kept, axis=1) > stops[None, :]
-        values[piece.positions] = piece.values_at(index)
-        times[piece.positions] = piece.times_at(index)
-        present[piece.positions] = there
+        index = high - 1 if codes is None else (high - 1)[codes]
+        there = there if codes is None else there[codes]
+        moments = piece.times_at(index) if timed else None
+        if len(piece.positions) == len(chosen):
+            return piece.values_at(index), there, moments, chosen
+        values[piece.positions], present[piece.positions] = piece.values_at(index), there
+        if moments is not None:
+            times[piece.positions] = moments
     return values, present, times, chosen
 
 
 def _timestamp(node: Node, context: Context) -> Vec:
     inner = bare(node)
     if isinstance(inner, Vector):
-        _, present, times, chosen = _latest(inner, context)
-        if chosen is None:
+        _, present, times, chosen = _latest(inner, context, timed=True)
+        if chosen is None or times is None:
             return empty(len(context.steps))
         return Vec(chosen.labels, times / 1000.0, present).nameless()
     vector = _vector_of(node, context)
@@ -246,11 +253,8 @@ def _over_range(node: Call, context: Context) -> Vec:
     function = windows.FUNCTIONS[node.function]
     for piece in pieces:
         context.charge(piece.values.size)
-        low, high = piece.bounds(starts, stops, left_open=context.options.left_open)
         found, there = function(
-            windows.Windows(
-                piece, low, high, starts, stops, context.steps, span / 1000.0, args, context.options
-            )
+            windows.Windows(piece, (starts, stops), context.steps, span / 1000.0, args, context.options)
         )
         if len(piece.positions) == len(labels):
             values, present = found, there

@@ -6,7 +6,7 @@ Formulas are those of Prometheus' own documentation and behaviour; each is compu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,32 +23,66 @@ _PIECE = 2_000_000
 """Cells of windows laid out side by side at once."""
 
 
-@dataclass(frozen=True, slots=True)
 class Windows:
     """Windows over samples.
 
     Attributes:
         samples: n rows.
-        low, high: for each row and window the samples in it, `[low, high)`.
         starts, stops: of the windows in ms.
         now: the moments of evaluation in ms (differ from `stops` by the offset).
         span: length of the windows in seconds.
         args: scalar arguments, one number for each window.
+        codes, rows: the classes of rows with samples at the same times, and a row of each.
+        class_low, class_high: for each class and window the samples in it, `[low, high)`.
     """
 
-    samples: Samples
-    low: Ints
-    high: Ints
-    starts: Ints
-    stops: Ints
-    now: Ints
-    span: float
-    args: tuple[Floats, ...]
-    options: Options
+    def __init__(
+        self,
+        samples: Samples,
+        ranges: tuple[Ints, Ints],
+        now: Ints,
+        span: float,
+        args: tuple[Floats, ...],
+        options: Options,
+    ) -> None:
+        self.samples, self.now, self.span = samples, now, span
+        self.starts, self.stops = ranges
+        self.args, self.options = args, options
+        self.codes, self.rows = samples.alike(len(now))
+        self.class_low, self.class_high = samples.bounds(
+            self.starts,
+            self.stops,
+            left_open=options.left_open,
+            rows=None if self.codes is None else self.rows,
+        )
+
+    def spread(self, array: NDArray[Any]) -> NDArray[Any]:
+        """What holds for the classes, for all rows."""
+        return array if self.codes is None else array[self.codes]
+
+    @cached_property
+    def low(self) -> Ints:
+        """For each row and window the first sample in it."""
+        return self.spread(self.class_low)
+
+    @cached_property
+    def high(self) -> Ints:
+        """For each row and window the first sample behind it."""
+        return self.spread(self.class_high)
+
+    @cached_property
+    def final(self) -> Ints:
+        """For each row and window the last sample in it."""
+        return self.spread(self.class_high - 1)
 
     def count(self) -> Ints:
         """Samples in each window."""
-        return self.high - self.low
+        return self.spread(self.class_high - self.class_low)
+
+    def at_least(self, count: int) -> Bools:
+        """Which windows have as many samples."""
+        out: Bools = self.spread(self.class_high - self.class_low >= count)
+        return out
 
     def laid_out(self) -> Iterator[tuple[slice, Floats, Bools, Ints]]:
         """Some windows at a time: which, their values (n x some x longest), what is valid, the indices."""
@@ -69,7 +103,7 @@ class Windows:
         out = np.zeros(self.low.shape)
         for here, values, valid, _ in self.laid_out():
             out[:, here] = reduce(values, valid)
-        return out, self.count() >= least
+        return out, self.at_least(least)
 
 
 def _events(windows: Windows, event: NDArray[Any]) -> Floats:
@@ -85,34 +119,44 @@ def _events(windows: Windows, event: NDArray[Any]) -> Floats:
 
 
 def extrapolated(windows: Windows, *, counter: bool, rate: bool) -> Found:
-    """`rate`, `increase` and `delta`: the change between first and last sample, stretched to the window."""
-    samples, count = windows.samples, windows.count()
-    present = count >= 2
-    first, last = samples.values_at(windows.low), samples.values_at(windows.high - 1)
-    change = last - first
+    """`rate`, `increase` and `delta`: the change between first and last sample, stretched to the window.
+
+    A counter is not stretched to before it was zero.
+    """
+    samples = windows.samples
+    present = windows.at_least(2)
+    first = samples.values_at(windows.low)
+    change = samples.values_at(windows.final)
+    change -= first
     if counter:
         change += _resets(windows)
-    begin = samples.times_at(windows.low)
-    end = samples.times_at(windows.high - 1)
-    sampled = (end - begin) / 1000.0
+    rows = None if windows.codes is None else windows.rows
+    begin, end = samples.times_at(windows.class_low, rows), samples.times_at(windows.class_high - 1, rows)
     with np.errstate(all="ignore"):
-        average = sampled / (count - 1)
+        sampled = (end - begin) / 1000.0
+        average = sampled / (windows.class_high - windows.class_low - 1)
         to_start = (begin - windows.starts) / 1000.0
         to_end = (windows.stops - end) / 1000.0
         threshold = average * 1.1
-        if not windows.options.clamp_zero_first:
-            to_start = np.where(to_start >= threshold, average / 2, to_start)
-        if counter:
-            to_zero = sampled * (first / change)
-            clamp = (change > 0) & (first >= 0) & (to_zero < to_start)
-            to_start = np.where(clamp, to_zero, to_start)
-        if windows.options.clamp_zero_first:
-            to_start = np.where(to_start < threshold, to_start, average / 2)
         to_end = np.where(to_end >= threshold, average / 2, to_end)
-        factor = (sampled + to_start + to_end) / sampled
-        if rate:
-            factor /= windows.span
-        return change * factor, present
+        near = np.where(to_start >= threshold, average / 2, to_start)
+        bound = to_start if windows.options.clamp_zero_first else near
+        scale = (sampled + near + to_end) / sampled / (windows.span if rate else 1.0)
+        out = change * windows.spread(scale)
+        if not counter:
+            return out, present
+        clamped = first < change * windows.spread(bound / sampled)
+        clamped &= change > 0
+        clamped &= first >= 0
+        row, step = np.nonzero(clamped)
+        if len(row):
+            of = (row if windows.codes is None else windows.codes[row], step)
+            to_zero = sampled[of] * (first[row, step] / change[row, step])
+            if windows.options.clamp_zero_first:
+                to_zero = np.where(to_zero < threshold[of], to_zero, average[of] / 2)
+            factor = (sampled[of] + to_zero + to_end[of]) / sampled[of]
+            out[row, step] = change[row, step] * (factor / windows.span if rate else factor)
+    return out, present
 
 
 def _resets(windows: Windows) -> Floats | float:
@@ -121,8 +165,8 @@ def _resets(windows: Windows) -> Floats | float:
         return 0.0
     with np.errstate(invalid="ignore"):
         fell = values[:, 1:] < values[:, :-1]
-    inside = _inside(windows.samples)[:, 1:]
-    fell &= inside
+    if fell.any():
+        fell &= _inside(windows.samples)[:, 1:]
     if not fell.any():
         return 0.0
     return _events(windows, np.where(fell, values[:, :-1], 0.0))
@@ -136,9 +180,9 @@ def _inside(samples: Samples) -> Bools:
 
 def _last_two(windows: Windows, *, rate: bool) -> Found:
     samples = windows.samples
-    last, before = samples.values_at(windows.high - 1), samples.values_at(windows.high - 2)
-    apart = (samples.times_at(windows.high - 1) - samples.times_at(windows.high - 2)) / 1000.0
-    present = (windows.count() >= 2) & (apart != 0)
+    last, before = samples.values_at(windows.final), samples.values_at(windows.final - 1)
+    apart = (samples.times_at(windows.final) - samples.times_at(windows.final - 1)) / 1000.0
+    present = windows.at_least(2) & (apart != 0)
     with np.errstate(all="ignore"):
         if rate:
             return np.where(last < before, last, last - before) / apart, present
@@ -149,14 +193,14 @@ def _changes(windows: Windows) -> Found:
     values = windows.samples.values
     both_nan = np.isnan(values[:, 1:]) & np.isnan(values[:, :-1])
     event = (values[:, 1:] != values[:, :-1]) & ~both_nan & _inside(windows.samples)[:, 1:]
-    return _events(windows, event), windows.count() >= 1
+    return _events(windows, event), windows.at_least(1)
 
 
 def _reset_count(windows: Windows) -> Found:
     values = windows.samples.values
     with np.errstate(invalid="ignore"):
         event = (values[:, 1:] < values[:, :-1]) & _inside(windows.samples)[:, 1:]
-    return _events(windows, event), windows.count() >= 1
+    return _events(windows, event), windows.at_least(1)
 
 
 def _regression(windows: Windows, *, predict: bool) -> Found:
@@ -185,7 +229,7 @@ def _regression(windows: Windows, *, predict: bool) -> Found:
             slope = np.where(flat, np.where(unbounded, np.nan, 0.0), slope)
             level = np.where(flat, np.where(unbounded, np.nan, first), level)
             out[:, here] = slope * windows.args[0][here] + level if predict else slope
-    return out, count >= 2
+    return out, windows.at_least(2)
 
 
 def _smoothed(windows: Windows) -> Found:
@@ -210,7 +254,7 @@ def _smoothed(windows: Windows) -> Found:
             before = np.where(more, level, before)
             level = np.where(more, x + y, level)
         out[:, here] = level
-    return out, windows.count() >= 2
+    return out, windows.at_least(2)
 
 
 def quantile(q: Floats, values: Floats, valid: Bools) -> Floats:
@@ -243,7 +287,7 @@ def _quantile_over_time(windows: Windows) -> Found:
     for here, values, valid, _ in windows.laid_out():
         if values.shape[2]:
             out[:, here] = quantile(np.broadcast_to(windows.args[0][here], valid.shape[:2]), values, valid)
-    return out, windows.count() >= 1
+    return out, windows.at_least(1)
 
 
 def _sum(values: Floats, valid: Bools) -> Floats:
@@ -282,11 +326,11 @@ def _count(windows: Windows) -> Found:
 
 
 def _ones(windows: Windows) -> Found:
-    return np.ones(windows.low.shape), windows.count() >= 1
+    return np.ones(windows.low.shape), windows.at_least(1)
 
 
 def _last(windows: Windows) -> Found:
-    return windows.samples.values_at(windows.high - 1), windows.count() >= 1
+    return windows.samples.values_at(windows.final), windows.at_least(1)
 
 
 FUNCTIONS: dict[str, Callable[[Windows], Found]] = {
