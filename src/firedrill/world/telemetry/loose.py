@@ -82,6 +82,16 @@ class Loose:
         if at_ms > self._last() and self._count:
             self._ends = (*self._ends, at_ms)
 
+    def forget(self, before_ms: int) -> None:
+        """Leave out what is older."""
+        first = int(np.searchsorted(self.times, before_ms))
+        if first:
+            self._times, self._values = self.times[first:].copy(), self.values[first:].copy()
+            self._count -= first
+            self._own = True
+        if self._ends and self._ends[0] < before_ms:
+            self._ends = tuple(end for end in self._ends if end >= before_ms)
+
     def fork(self) -> Loose:
         """An independent copy."""
         twin = Loose.__new__(Loose)

@@ -160,6 +160,8 @@ def _repeats(tree: Any, *, inside: bool) -> tuple[int, bool]:
         elif op is _constants.SUBPATTERN:
             parts = [args[3]]
         elif op is _constants.BRANCH:
+            # ways that overlap multiply with each turn
+            nested = nested or inside
             parts = args[1]
         for part in parts:
             more, worse = _repeats(part, inside=here)

@@ -19,7 +19,7 @@ from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.labels import Labels
 from firedrill.world.telemetry.loose import Loose
 from firedrill.world.telemetry.matching import Matcher
-from firedrill.world.telemetry.selection import Selection, choose
+from firedrill.world.telemetry.selection import Selection, choose, name_matcher, one_series
 
 SLOTS = 64
 NEVER = 1 << 60
@@ -66,11 +66,13 @@ class SeriesStore:
 
     Attributes:
         interval_ms: between two scrapes of a target.
+        retention_ms: how long samples are kept at least; they go by the chunk.
         until_ms: all that was due up to this moment has been scraped.
     """
 
-    def __init__(self, *, interval_ms: int = 15_000) -> None:
+    def __init__(self, *, interval_ms: int = 15_000, retention_ms: int = 36 * 3_600_000) -> None:
         self.interval_ms = interval_ms
+        self.retention_ms = retention_ms
         self.until_ms = -1
         self._rows = 0
         self._now: Floats = np.zeros(256)
@@ -80,6 +82,7 @@ class SeriesStore:
         self._sealed: dict[int, Floats] = {}
         self._open: Floats = np.zeros((256, SLOTS))
         self._open_index = -1
+        self._floor = 0
         self._targets: dict[str, Target] = {}
         self._blocks: dict[int, Block] = {}
         self._next_block = 0
@@ -237,6 +240,12 @@ class SeriesStore:
             # a copy of what is in use only: the open chunk grows by doubling
             self._sealed[self._open_index] = self._open[: self._rows].copy()
         self._open_index = index
+        kept = (index * SLOTS * self.interval_ms - self.retention_ms) // (SLOTS * self.interval_ms)
+        if any(old < kept for old in self._sealed):
+            self._sealed = {old: chunk for old, chunk in self._sealed.items() if old >= kept}
+            self._floor = kept * SLOTS
+            for series in self._loose.values():
+                series.forget(self._floor * self.interval_ms)
 
     # --- rows
 
@@ -401,7 +410,7 @@ class SeriesStore:
         """Offset in ms, first slot and end slot (not included) of rows, as scraped until now."""
         offset, dead = self._offset[rows], self._dead[rows]
         end = np.minimum(dead, (self.until_ms - offset) // self.interval_ms + 1)
-        born = self._born[rows]
+        born = np.maximum(self._born[rows], self._floor)
         return offset, born, np.maximum(end, born)
 
     def ends(self, rows: Ints) -> Ints:
@@ -430,6 +439,23 @@ class SeriesStore:
                     continue
                 there = rows < len(chunk)
                 into[there] = columns[rows[there]]
+        return out
+
+    def select(
+        self, matchers: Iterable[Matcher], start_ms: int, end_ms: int
+    ) -> list[tuple[Labels, Ints, Floats]]:
+        """Labels, times in ms and values of all series that have samples from one time to another.
+
+        Raises:
+            ValueError: an expression of a matcher is none.
+        """
+        chosen = self.choose(*name_matcher(tuple(matchers)))
+        out = []
+        for labels, number in zip(chosen.labels.items, chosen.numbers, strict=True):
+            times, values, _ = one_series(self, number)
+            here = slice(int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, "right")))
+            if here.stop > here.start:
+                out.append((labels, times[here], values[here]))
         return out
 
     # --- the part

@@ -43,6 +43,9 @@ def aggregate(op: str, vector: Vec, param: Value | None, names: tuple[str, ...],
     if op in {"topk", "bottomk"}:
         assert isinstance(param, np.ndarray)
         return _extremes(vector, codes, param, largest=op == "topk")
+    if op == "limitk":
+        assert isinstance(param, np.ndarray)
+        return _limited(vector, codes, param)
     if op == "count_values":
         assert isinstance(param, str)
         return _counted(vector, codes, labels, param)
@@ -137,6 +140,16 @@ def _extremes(vector: Vec, codes: Ints, k: Floats, *, largest: bool) -> Vec:
         found = found[there[found, 0]]
         return Vec(vector.labels.take(found), values[found], None)
     return Vec(vector.labels, values, keep)
+
+
+def _limited(vector: Vec, codes: Ints, k: Floats) -> Vec:
+    """The first few elements of each group, in order of labels."""
+    there = vector.there()
+    keep = np.zeros(there.shape, bool)
+    for group in range(int(codes.max()) + 1):
+        rows = np.flatnonzero(codes == group)
+        keep[rows] = there[rows] & (np.cumsum(there[rows], axis=0) <= np.nan_to_num(k))
+    return Vec(vector.labels, vector.values, keep)
 
 
 def _counted(vector: Vec, codes: Ints, labels: LabelSets, label: str) -> Vec:

@@ -32,8 +32,10 @@ from firedrill.world.telemetry.promql.nodes import (
 
 LONGEST = 100_000
 """Characters of a query at most."""
-DEEPEST = 100
+DEEPEST = 64
 """Levels of nesting at most."""
+MOST_OPERATORS = 200
+"""Binary operators at most, as chains of them are deep trees."""
 _LEVELS = (
     ("or",),
     ("and", "unless"),
@@ -97,6 +99,7 @@ class _Parser:
         self.index = 0
         self.depth = 0
         self.aggregating = 0
+        self.operators = 0
 
     # --- tokens
 
@@ -173,6 +176,9 @@ class _Parser:
 
     def binary(self, lhs: Node) -> Node:
         token = self.next()
+        self.operators += 1
+        if self.operators > MOST_OPERATORS:
+            raise self.fail("the expression has too many operators", token.start)
         level = _LEVEL[token.value]
         return_bool = False
         if self.is_keyword("bool"):
