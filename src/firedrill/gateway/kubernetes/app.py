@@ -212,6 +212,7 @@ class Call:
             user=self._user,
             user_agent=header(scope, b"user-agent")[:256],
             source_ip=client[0] if client else "127.0.0.1",
+            size=len(raw),
         )
 
 

@@ -23,6 +23,7 @@ PATCHES: Mapping[str, PatchType] = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+_NUMBERS = {"N", "I"}
 _JSON_ERRORS = (
     ("Expecting value", "looking for beginning of value"),
     ("Expecting property name", "looking for beginning of object key string"),
@@ -120,7 +121,7 @@ def read_json(raw: bytes) -> Any:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
-        raise ValueError(_go_complaint(raw, str(problem))) from None
+        raise ValueError(_go_complaint(raw, problem)) from None
     return bounded(value)
 
 
@@ -136,6 +137,7 @@ def read_yaml(raw: bytes) -> Any:
         except orjson.JSONDecodeError:
             pass  # YAML in flow style looks alike
     try:
+        _refuse_deep(raw)
         return bounded(yaml.load(raw, Loader=_Loader))  # noqa: S506 - a safe loader
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
@@ -143,6 +145,23 @@ def read_yaml(raw: bytes) -> Any:
         raise ValueError(f"yaml: {where}{getattr(problem, 'problem', None) or problem}") from None
     except (RecursionError, UnicodeDecodeError):
         raise ValueError("yaml: exceeded max depth") from None
+
+
+def _refuse_deep(raw: bytes) -> None:
+    """Refuse YAML that is nested so deeply that composing it would overflow the stack of the C library.
+
+    Raises:
+        ValueError: it is.
+        yaml.YAMLError: it is no YAML.
+    """
+    depth = 0
+    for event in yaml.parse(raw, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError("yaml: exceeded max depth")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def bounded(value: Any) -> Any:
@@ -155,7 +174,7 @@ def bounded(value: Any) -> Any:
     nodes = 0
     while stack:
         here, depth = stack.pop()
-        nodes += 1
+        nodes += len(here) if isinstance(here, (dict, list)) else 1
         if depth > MAX_DEPTH:
             raise ValueError("exceeded max depth")
         if nodes > MAX_NODES:
@@ -193,7 +212,8 @@ def _protobuf(raw: bytes) -> Any:
         raise errors.bad_request(str(problem)) from None
 
 
-def _go_complaint(raw: bytes, fallback: str) -> str:
+def _go_complaint(raw: bytes, found: orjson.JSONDecodeError) -> str:
+    fallback = str(found)
     text = raw.decode("utf-8", "replace")
     try:
         json.loads(text)
@@ -207,7 +227,15 @@ def _go_complaint(raw: bytes, fallback: str) -> str:
         return fallback
     except (RecursionError, ValueError):
         return "exceeded max depth"
-    return "invalid UTF-8 in string" if "\ufffd" in text else fallback
+    if "\ufffd" in text:
+        return "invalid UTF-8 in string"
+    # what Python takes for a number, and JSON does not
+    strange = text[found.pos : found.pos + 1]
+    return (
+        f"invalid character {_quoted(strange)} looking for beginning of value"
+        if strange in _NUMBERS
+        else fallback
+    )
 
 
 def _quoted(char: str) -> str:

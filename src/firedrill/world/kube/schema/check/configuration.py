@@ -38,7 +38,7 @@ def check_config_map(errors: Errors, obj: Obj) -> None:
     for key in sorted(set(texts) & set(binary)):
         errors.invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
     if size > _LARGEST:
-        errors.too_long("", "", _LARGEST)
+        errors.too_long("[]", "", _LARGEST)
 
 
 def config_map_stays(errors: Errors, new: Obj, old: Obj) -> None:
