@@ -87,7 +87,7 @@ def _config_map_changed(_: World, change: Change) -> Iterable[str]:
 def _publish(world: World, name: str) -> None:
     if not _is_open(world, name):
         return
-    data = {"ca.crt": root_certificate(world)}
+    data = {"ca.crt": root_certificate()}
     found = world.cluster.store.get("configmaps", name, _CONFIG_MAP)
     note = "kubernetes.io/description"
     if found is None:
@@ -126,7 +126,7 @@ def _token(world: World, key: str) -> None:
         client.delete("secrets", namespace, name, uid=uid_of(secret))
         return
     data = dict(secret.get("data") or {})
-    full = {"ca.crt": root_certificate(world), "namespace": namespace}
+    full = {"ca.crt": root_certificate(), "namespace": namespace}
     new = {name_: base64.b64encode(text.encode()).decode() for name_, text in full.items()}
     if not data.get("token"):
         text, _ = tokens.issue(world, namespace, wanted, _CENTURY)
