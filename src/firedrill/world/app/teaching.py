@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.app.model import Application, Service
 from firedrill.world.kube.objects import Obj, dig, name_of
-from firedrill.world.kube.programs import catalogue, set_program
+from firedrill.world.kube.programs import Listen, Program, catalogue
+from firedrill.world.kube.programs.model import Protocol
 from firedrill.world.kube.programs.reference import Reference, parse_reference
 
 if TYPE_CHECKING:
@@ -27,28 +28,39 @@ def teach(world: World, application: Application, manifests: Sequence[Obj]) -> N
 
     Where services share an image, its program needs what all of them need.
     """
-    shared: dict[str, list[Service]] = {}
+    shared: dict[Reference, list[Service]] = {}
     for service in application.services:
         reference = image_of(service, manifests)
         if reference is not None:
-            shared.setdefault(reference.repository, []).append(service)
-    for repository, services in shared.items():
-        found = world.cluster.part(catalogue.Catalogue).repositories.get(repository)
-        if found is None:
+            shared.setdefault(reference, []).append(service)
+    for reference, services in shared.items():
+        if reference.repository not in world.cluster.part(catalogue.Catalogue).repositories:
             continue  # a public image: its program is known
-        service = services[0]
-        program = found.program
-        style = _STYLES.get(service.language, service.language)
-        if catalogue.habits_of(style):
-            program = replace(program, style=style, **catalogue.habits_of(style))
-        program = replace(
-            program,
-            memory=min(item.memory_base for item in services),
-            start=service.start_ms or program.start,
-            needs_env=_needed([(*item.needs.env, *item.needs.secrets) for item in services], services),
-            needs_hosts=_needed([item.needs.hosts for item in services], services),
-        )
-        set_program(world, repository, program, found.tags, private=found.private)
+        catalogue.set_variant(world, reference, _taught(catalogue.program_of(world, reference), services))
+
+
+def _taught(program: Program, services: Sequence[Service]) -> Program:
+    style = _STYLES.get(services[0].language, services[0].language)
+    if catalogue.habits_of(style):
+        program = replace(program, style=style, **catalogue.habits_of(style))
+    for item in services:
+        program = replace(program, listens=_listens(program.listens, item))
+    return replace(
+        program,
+        memory=min(item.memory_base for item in services),
+        start=services[0].start_ms or program.start,
+        needs_env=_needed([(*item.needs.env, *item.needs.secrets) for item in services], services),
+        needs_hosts=_needed([item.needs.hosts for item in services], services),
+    )
+
+
+def _listens(known: tuple[Listen, ...], service: Service) -> tuple[Listen, ...]:
+    """The ports of a program, with what the service speaks at its own one."""
+    spoken: Protocol = service.protocol if service.protocol in ("http", "grpc") else "tcp"
+    return tuple(
+        replace(item, protocol=spoken) if item.port == service.port and item.protocol != "https" else item
+        for item in known
+    )
 
 
 def _needed(names: Sequence[tuple[str, ...]], services: Sequence[Service]) -> tuple[str, ...]:

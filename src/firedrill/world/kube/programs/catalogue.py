@@ -55,15 +55,17 @@ class Catalogue:
         unreachable: registries that do not answer now, and how: `dns`, `timeout` or `refused`.
         architectures: images that exist for these architectures only, by full name.
         images: that applications here have run with before.
+        variants: programs of single tags, as in `ghcr.io/team/shop:1.0-cart`: some repositories hold several.
     """
 
-    __slots__ = ("architectures", "images", "repositories", "unreachable")
+    __slots__ = ("architectures", "images", "repositories", "unreachable", "variants")
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
         self.unreachable: dict[str, str] = {}
         self.architectures: dict[str, tuple[str, ...]] = {}
         self.images: tuple[str, ...] = ()
+        self.variants: dict[str, Program] = {}
 
     def fork(self) -> Self:
         """An independent copy."""
@@ -72,11 +74,12 @@ class Catalogue:
         twin.unreachable = self.unreachable.copy()
         twin.architectures = self.architectures.copy()
         twin.images = self.images
+        twin.variants = self.variants.copy()
         return twin
 
     def state(self) -> object:
         """All of it as plain data."""
-        return [self.repositories, self.unreachable, self.architectures, self.images]
+        return [self.repositories, self.unreachable, self.architectures, self.images, self.variants]
 
 
 @cache
@@ -136,6 +139,9 @@ def find(world: World, reference: Reference) -> Repository | None:
 
 def program_of(world: World, reference: Reference) -> Program:
     """The program of an image that was pulled."""
+    variant = world.cluster.part(Catalogue).variants.get(f"{reference.repository}:{reference.tag}")
+    if variant is not None:
+        return variant
     found = find(world, reference)
     return found.program if found is not None else Program(reference.path.rpartition("/")[2])
 
@@ -179,7 +185,15 @@ def set_program(world: World, repository: str, program: Program, tags: str, *, p
         tags: a regular expression for its tags.
         private: it wants credentials.
     """
-    world.cluster.part(Catalogue).repositories[repository] = Repository(program, tags, private)
+    part = world.cluster.part(Catalogue)
+    part.repositories[repository] = Repository(program, tags, private)
+    for name in [name for name in part.variants if name.rpartition(":")[0] == repository]:
+        del part.variants[name]
+
+
+def set_variant(world: World, reference: Reference, program: Program) -> None:
+    """Say what the image of one tag runs, where its repository holds several programs."""
+    world.cluster.part(Catalogue).variants[f"{reference.repository}:{reference.tag}"] = program
 
 
 def set_private(world: World, repository: str, *, private: bool = True) -> None:

@@ -158,8 +158,11 @@ def _learn_container(
         )
         repository = replace(known, program=_merged(known.program, new), tags=tags)
         part.repositories[reference.repository] = repository
-        return
-    catalogue.set_program(world, reference.repository, new, re.escape(reference.tag))
+    else:
+        catalogue.set_program(world, reference.repository, new, re.escape(reference.tag))
+    if reference.tag and known is not public:
+        same = part.variants.get(f"{reference.repository}:{reference.tag}")
+        catalogue.set_variant(world, reference, _merged(same, new) if same is not None else new)
 
 
 def _learn_server(
