@@ -1,5 +1,6 @@
 """What is measured in a world: series of samples, queries over them, and rules."""
 
+from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.store import Block, SeriesStore, Target
 
-__all__ = ["Block", "SeriesStore", "Target"]
+__all__ = ["Block", "Monitoring", "SeriesStore", "Target"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -84,8 +84,21 @@ def parse(text: str) -> Node:
     return parse_text(text)
 
 
-def instant(store: SeriesStore, query: str | Node, at_ms: int, options: Options = DEFAULT) -> Answer:
+def instant(
+    store: SeriesStore,
+    query: str | Node,
+    at_ms: int,
+    options: Options = DEFAULT,
+    memo: dict[Any, Any] | None = None,
+) -> Answer:
     """The value of an expression at one moment.
+
+    Args:
+        store: whose series.
+        query: a text or a tree.
+        at_ms: the moment.
+        options: how it is answered.
+        memo: what queries at this very moment, of this very store, have in common is kept here.
 
     Raises:
         PromQLError: the text is no expression, or cannot be evaluated.
@@ -93,6 +106,8 @@ def instant(store: SeriesStore, query: str | Node, at_ms: int, options: Options 
     node = parse(query) if isinstance(query, str) else query
     inner = bare(node)
     context = Context(store, np.array([at_ms], np.int64), at_ms, at_ms, options)
+    if memo is not None:
+        context.memo = memo
     if isinstance(inner, Matrix | Subquery):
         return _raw(inner, context)
     return _at_one_moment(evaluate(node, context), at_ms)

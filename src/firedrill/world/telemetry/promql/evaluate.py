@@ -109,9 +109,15 @@ def _binary(node: Binary, context: Context) -> Value:
 
 
 def _aggregate(node: Aggregate, context: Context) -> Value:
+    kept = context.memo.get(node)
+    if kept is not None:
+        out: Vec = kept
+        return out
     vector = _vector_of(node.expr, context)
     param = evaluate(node.param, context) if node.param is not None else None
-    return aggregation.aggregate(node.op, vector, param, node.grouping, without=node.without)
+    found = aggregation.aggregate(node.op, vector, param, node.grouping, without=node.without)
+    context.memo[node] = found
+    return found
 
 
 # --- selectors
@@ -240,7 +246,7 @@ def _subquery(node: Subquery, context: Context) -> tuple[LabelSets, list[Samples
 
 
 def _over_range(node: Call, context: Context) -> Vec:
-    kept = context.memo.get(id(node))
+    kept = context.memo.get(node)
     if kept is not None:
         out: Vec = kept
         return out
@@ -263,7 +269,7 @@ def _over_range(node: Call, context: Context) -> Vec:
     vector = Vec(labels, values, None if bool(present.all()) else present)
     if node.function != "last_over_time":
         vector = vector.nameless()
-    context.memo[id(node)] = vector
+    context.memo[node] = vector
     return vector
 
 
