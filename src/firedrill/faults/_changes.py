@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from firedrill.core.errors import InputError
@@ -10,6 +14,8 @@ from firedrill.faults.base import OPERATOR, Parameter, Undo
 from firedrill.world.kube import effects
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj, labels_of, name_of, namespace_of, thaw, uid_of
+from firedrill.world.kube.programs import catalogue
+from firedrill.world.kube.programs.reference import parse_reference
 from firedrill.world.kube.selectors import selects
 
 if TYPE_CHECKING:
@@ -140,6 +146,14 @@ def port_of(container: Obj) -> int:
     return int(ports[0]["containerPort"]) if ports else 8080
 
 
+def port_number(container: Obj, port: Any) -> int:
+    """The number of a port that a probe gives by number or name; the first one where none has the name."""
+    if str(port).isdecimal():
+        return int(port)
+    named = [item for item in container.get("ports") or () if item.get("name") == port]
+    return int(named[0]["containerPort"]) if named else port_of(container)
+
+
 def stop_part(world: World, node: str, part: str) -> Outcome:
     """Stop a part of a node; the node is the cause.
 
@@ -151,6 +165,126 @@ def stop_part(world: World, node: str, part: str) -> Outcome:
     client(world).get("nodes", "", node)
     nodes.stop(world, node, part)
     return (f"cluster/Node/{node}",), (Undo("node-part", node, part),)
+
+
+def press(world: World, node: str, kind: str) -> Outcome:
+    """Let a node run short of something; the node is the cause.
+
+    Raises:
+        ApiError: there is no such node.
+    """
+    from firedrill.world.kube.kubelet import nodes
+
+    client(world).get("nodes", "", node)
+    nodes.set_pressure(world, node, kind)
+    return (f"cluster/Node/{node}",), (Undo("node-pressure", node, kind),)
+
+
+def workload_resource(args: Mapping[str, Any]) -> str:
+    """As in `deployments.apps`, of the workload that the arguments name."""
+    return _WORKLOADS[args["kind"]]
+
+
+def restart(world: World, args: Mapping[str, Any]) -> Undo:
+    """Restart a workload's pods as `kubectl rollout restart` does; the way back restarts them once more.
+
+    Raises:
+        ApiError: it is not there.
+    """
+
+    def stamp(obj: Obj) -> None:
+        meta = obj["spec"]["template"].setdefault("metadata", {})
+        told = {"kubectl.kubernetes.io/restartedAt": world.time}
+        meta["annotations"] = {**(meta.get("annotations") or {}), **told}
+
+    return edit(world, workload_resource(args), args["namespace"], args["name"], stamp)
+
+
+def secret_value(secret: Obj, key: str, value: str) -> None:
+    """Give a key of a Secret another value; the old one with another end where none is given.
+
+    Raises:
+        InputError: the Secret has no such key.
+    """
+    data = secret.get("data") or {}
+    if key not in data:
+        raise InputError(
+            f"the Secret has no key {key!r}", field="key", mend=f"take one of {', '.join(sorted(data))}"
+        )
+    old = b64decode(str(data[key])).decode("utf-8", "replace")
+    head, slash, rest = old.partition("@") if "://" in old else (old, "", "")
+    new = value or f"{head}-2019{slash}{rest}"
+    secret["data"] = {**data, key: b64encode(new.encode()).decode()}
+
+
+def without_key(key: str) -> Change:
+    """Take a key out of a Secret or ConfigMap.
+
+    Raises:
+        InputError: there is no such key.
+    """
+
+    def change(obj: Obj) -> None:
+        data = obj.get("data") or {}
+        if key not in data:
+            raise InputError(
+                f"there is no key {key!r}", field="key", mend=f"take one of {', '.join(sorted(data))}"
+            )
+        obj["data"] = {name: item for name, item in data.items() if name != key}
+
+    return change
+
+
+def wrong_architecture(world: World, image: str, architecture: str) -> str:
+    """The image as somebody pushed it from another kind of machine, under a tag of its own."""
+    reference = parse_reference(image)
+    repository = catalogue.find(world, reference) if reference is not None else None
+    if reference is None or repository is None:
+        raise InputError(
+            f"nobody knows the image {image!r}", field="container", mend="name another container"
+        )
+    tag = f"{reference.tag or 'latest'}-hotfix"
+    part = world.cluster.part(catalogue.Catalogue)
+    known = replace(repository, tags=f"{repository.tags}|{re.escape(tag)}")
+    part.repositories[reference.repository] = known
+    text = f"{image.partition('@')[0].removesuffix(':' + reference.tag)}:{tag}"
+    pushed = parse_reference(text)
+    if pushed is not None:
+        part.architectures[pushed.full] = (architecture,)
+    return text
+
+
+def pull_secret(namespace: str, name: str, registry: str) -> Obj:
+    """A Secret with credentials for a registry."""
+    login = json.dumps({"auths": {registry: {"auth": b64encode(b"deploy:token").decode()}}})
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": b64encode(login.encode()).decode()},
+    }
+
+
+def greedy(args: Mapping[str, Any]) -> Obj:
+    """A Deployment that asks for much, at the priority that the arguments name."""
+    container = {
+        "name": "main",
+        "image": "registry.k8s.io/pause:3.9",
+        "resources": {"requests": {"cpu": str(args["cpu"])}},
+    }
+    labels = {"app": args["name"]}
+    spec = {"priorityClassName": args["priority"], "containers": [container]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": args["name"], "namespace": args["namespace"]},
+        "spec": {
+            "replicas": int(args["replicas"]),
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
 
 
 def disturb(world: World, args: Mapping[str, Any], values: Mapping[effects.Parameter, int]) -> Outcome:

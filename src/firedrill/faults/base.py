@@ -14,6 +14,7 @@ from firedrill.world.kube.objects import Obj, thaw
 if TYPE_CHECKING:
     from firedrill.world import World
 
+_CLAIMS = "persistentvolumeclaims"
 OPERATOR = "kubectl"
 """The field manager of the changes: that of a person with a terminal."""
 
@@ -38,8 +39,9 @@ class Undo:
     """One step back: an object as it was (None: it was not there), or a part of a node that ran.
 
     Attributes:
-        resource, namespace, name: of the object. Where the resource is `node-part`, the namespace is the
-            node and the name its part; where it is `effect`, the name is the source of the effects.
+        resource, namespace, name: of the object. Where the resource is `node-part` or
+            `node-pressure`, the namespace is the node and the name its part or pressure; where it is
+            `effect`, the name is the source of the effects.
         was: the object before.
     """
 
@@ -78,6 +80,13 @@ class Fault:
         parameters: its arguments by name.
         inject: brings it about by ordinary API calls or by a condition of a node or program, never by
             writing events or statuses; returns the causes and the way back.
+        shows: what is seen of it at the latest after `within` ms: a kind, and where it has one, its detail.
+            `event`, `waiting`, `ended`, `node` (with a reason or condition), `restarts`, `stuck` (new copies
+            never start), `endpoints` (a Service has none), `claim` (it stays unbound), `effect` (packets or
+            processors), `dns` (names do not resolve), `refused` (the API refuses the next copy),
+            `forbidden` (an account may not what it could), `pending-next` (the next copy stays Pending),
+            `undrainable`, `stale-node` (a node does not learn of new endpoints), and what cannot be
+            reached: `unreachable-service`, `unreachable-workload`, `unreachable-address` (of a variable).
         aliases: other names under which it is known in the field.
     """
 
@@ -85,6 +94,8 @@ class Fault:
     title: str
     parameters: Mapping[str, Parameter]
     inject: Callable[[World, Mapping[str, Any]], tuple[tuple[str, ...], tuple[Undo, ...]]]
+    shows: str
+    within: int = 300_000
     aliases: tuple[str, ...] = field(default=())
 
 
@@ -138,9 +149,13 @@ def inject(world: World, fault: Fault, given: Mapping[str, Any]) -> Injection:
     """
     args = arguments(fault, given)
     try:
+        fault.inject(world.fork(), args)  # what is refused halfway must not leave a half
         causes, undo = fault.inject(world, args)
     except ApiError as refusal:
-        raise InputError(f"{fault.id}: {refusal.message}", mend="correct the arguments") from None
+        named = (name for name, value in args.items() if value and f'"{value}"' in refusal.message)
+        wrong = next(named, None)
+        mend = f"correct {wrong}" if wrong else "correct the arguments"
+        raise InputError(f"{fault.id}: {refusal.message}", field=wrong, mend=mend) from None
     return Injection(fault.id, args, causes, undo, world.now)
 
 
@@ -153,6 +168,9 @@ def revert(world: World, injection: Injection) -> None:
         if step.resource == "node-part":
             nodes.start(world, step.namespace, step.name)
             continue
+        if step.resource == "node-pressure":
+            nodes.set_pressure(world, step.namespace, step.name, on=False)
+            continue
         if step.resource == "effect":
             effects.remove(world, step.name)
             continue
@@ -160,12 +178,28 @@ def revert(world: World, injection: Injection) -> None:
         if step.was is None:
             if now is not None:
                 client.delete(step.resource, step.namespace, step.name, propagation="Background")
+        elif step.resource == _CLAIMS:
+            _give_back(client, step.was, now)
         elif now is None:
             client.create(_fresh(step.was))
         else:
             kept = {key: item for key, item in thaw(step.was).items() if key != "status"}
             kept["metadata"] = {**kept["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}
             client.update(kept)
+
+
+def _give_back(client: Client, was: Obj, now: Obj | None) -> None:
+    """Make a claim anew as it was, and keep its volume for it, as an operator does."""
+    namespace, name = was["metadata"]["namespace"], was["metadata"]["name"]
+    if now is not None:
+        client.patch(_CLAIMS, namespace, name, {"metadata": {"finalizers": None}})
+        client.delete(_CLAIMS, namespace, name)
+    volume = str(was["spec"].get("volumeName") or "")
+    if volume and client.find("persistentvolumes", "", volume) is not None:
+        reserved = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name}
+        client.patch("persistentvolumes", "", volume, {"spec": {"claimRef": None}})
+        client.patch("persistentvolumes", "", volume, {"spec": {"claimRef": reserved}})
+    client.create(_fresh(was))
 
 
 def _fresh(obj: Obj) -> Obj:

@@ -22,6 +22,7 @@ FAULT = register(
         title="the container runtime of a node stops",
         parameters=NODE,
         inject=_inject,
+        shows="node:NotReady",
         aliases=("containerd_unavailable",),
     )
 )

@@ -29,6 +29,7 @@ FAULT = register(
         title="a container asks for more CPU than any node has",
         parameters={**CONTAINER, "cpu": Parameter("requested CPU", "64")},
         inject=_inject,
+        shows="event:FailedScheduling",
         aliases=("cpu_capacity_mismatch",),
     )
 )

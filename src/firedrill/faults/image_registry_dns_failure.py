@@ -28,6 +28,7 @@ FAULT = register(
         title="a container gets an image from a registry whose name does not resolve",
         parameters={**CONTAINER, "registry": Parameter("host of the registry", "registry.corp.internal")},
         inject=_inject,
+        shows="waiting:ImagePullBackOff",
         aliases=("image_registry_dns_failure",),
     )
 )

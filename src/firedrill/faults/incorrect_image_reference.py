@@ -28,6 +28,7 @@ FAULT = register(
         title="a container gets an image that its registry does not have",
         parameters={**CONTAINER, "image": Parameter("the image; a tag that nobody pushed where empty", "")},
         inject=_inject,
+        shows="waiting:ImagePullBackOff",
         aliases=(
             "incorrect_image_reference",
             "nonexistent-workload-container-image",

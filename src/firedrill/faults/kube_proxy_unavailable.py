@@ -22,6 +22,7 @@ FAULT = register(
         title="kube-proxy of a node stops",
         parameters=NODE,
         inject=_inject,
+        shows="stale-node",
         aliases=("kube_proxy_unavailable",),
     )
 )

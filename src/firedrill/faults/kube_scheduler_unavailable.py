@@ -22,6 +22,7 @@ FAULT = register(
         title="the scheduler stops: what is pending stays pending, and nobody says why",
         parameters={"node": Parameter("the Node that it runs on", "control-plane")},
         inject=_inject,
+        shows="pending-next",
         aliases=("kube_scheduler_unavailable",),
     )
 )

@@ -22,6 +22,7 @@ FAULT = register(
         title="the kubelet of a node stops",
         parameters=NODE,
         inject=_inject,
+        shows="node:NotReady",
         aliases=("kubelet_unavailable",),
     )
 )

@@ -29,6 +29,7 @@ FAULT = register(
         title="a liveness probe asks a port on which nothing listens",
         parameters={**CONTAINER, "port": Parameter("the port", 9)},
         inject=_inject,
+        shows="restarts",
         aliases=("liveness_probe_incorrect_port",),
     )
 )

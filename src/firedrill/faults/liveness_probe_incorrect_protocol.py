@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import CONTAINER, Outcome, edit_container, port_of
+from firedrill.faults._changes import CONTAINER, Outcome, edit_container, port_number, port_of
 from firedrill.faults.base import Fault, Parameter, register
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
             if handler in probe:
                 port = probe.pop(handler).get("port", port)
         if was_http:
-            probe["grpc"] = {"port": int(port)}
+            probe["grpc"] = {"port": port_number(container, port)}
         else:
             probe["httpGet"] = {"path": args["path"], "port": port}
 
@@ -38,6 +38,7 @@ FAULT = register(
             "path": Parameter("path that is asked for where the probe becomes an HTTP one", "/health"),
         },
         inject=_inject,
+        shows="restarts",
         aliases=("liveness_probe_incorrect_protocol",),
     )
 )

@@ -38,6 +38,7 @@ FAULT = register(
             "failures": Parameter("failures until the container is killed", 1),
         },
         inject=_inject,
+        shows="restarts",
         aliases=("liveness_probe_incorrect_timing",),
     )
 )

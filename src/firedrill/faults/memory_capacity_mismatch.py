@@ -29,6 +29,7 @@ FAULT = register(
         title="a container asks for more memory than any node has",
         parameters={**CONTAINER, "memory": Parameter("requested memory", "512Gi")},
         inject=_inject,
+        shows="event:FailedScheduling",
         aliases=("memory_capacity_mismatch",),
     )
 )

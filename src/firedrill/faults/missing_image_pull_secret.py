@@ -34,6 +34,7 @@ FAULT = register(
             "secret": Parameter("name of the secret; none where empty", "registry-credentials"),
         },
         inject=_inject,
+        shows="waiting:ImagePullBackOff",
         aliases=("missing_image_pull_secret",),
     )
 )

@@ -27,6 +27,7 @@ FAULT = register(
         title="a workload runs under a service account that is not there",
         parameters={**WORKLOAD, "account": Parameter("name of the account", "workload-identity")},
         inject=_inject,
+        shows="event:FailedCreate",
         aliases=("missing_service_account",),
     )
 )

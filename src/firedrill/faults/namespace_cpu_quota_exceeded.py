@@ -32,6 +32,7 @@ FAULT = register(
             "hard": Parameter("the limit", "1"),
         },
         inject=_inject,
+        shows="refused",
         aliases=("namespace_cpu_quota_exceeded",),
     )
 )

@@ -32,6 +32,7 @@ FAULT = register(
             "hard": Parameter("the limit", "10"),
         },
         inject=_inject,
+        shows="refused",
         aliases=("namespace_pod_quota_exceeded",),
     )
 )

@@ -32,6 +32,7 @@ FAULT = register(
             "hard": Parameter("the limit", "11"),
         },
         inject=_inject,
+        shows="refused",
         aliases=("namespace_service_quota_exceeded",),
     )
 )

@@ -32,6 +32,7 @@ FAULT = register(
             "hard": Parameter("the limit", "1Gi"),
         },
         inject=_inject,
+        shows="refused",
         aliases=("namespace_storage_quota_exceeded",),
     )
 )

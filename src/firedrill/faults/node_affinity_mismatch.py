@@ -33,6 +33,7 @@ FAULT = register(
             "value": Parameter("its value", "zone-z"),
         },
         inject=_inject,
+        shows="event:FailedScheduling",
         aliases=("node_affinity_mismatch",),
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import WORKLOAD, Outcome, client, edit
+from firedrill.faults._changes import WORKLOAD, Outcome, client, edit, workload_resource
 from firedrill.faults.base import Fault, Parameter, register
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    client(world).get(workload_resource(args), args["namespace"], args["name"])
     wanted = [item for item in str(args["nodes"]).split(",") if item]
     names = wanted or [obj["metadata"]["name"] for obj in client(world).list("nodes")]
 
@@ -37,6 +38,7 @@ FAULT = register(
             "nodes": Parameter("names of the nodes, separated by commas; all where empty", ""),
         },
         inject=_inject,
+        shows="pending-next",
         aliases=(
             "node_cordon_mismatch",
             "cordoned-worker-node",

@@ -22,6 +22,7 @@ FAULT = register(
         title="packets of a node arrive late",
         parameters={**NODE, "delay_ms": Parameter("delay of each packet in ms", 800)},
         inject=_inject,
+        shows="effect",
         aliases=("node_network_delay",),
     )
 )

@@ -22,6 +22,7 @@ FAULT = register(
         title="packets of a node get lost",
         parameters={**NODE, "percent": Parameter("share of the packets that are lost, in per cent", 40)},
         inject=_inject,
+        shows="effect",
         aliases=("node_network_packet_loss",),
     )
 )

@@ -28,6 +28,7 @@ FAULT = register(
         title="a workload selects nodes by a label that none has",
         parameters={**WORKLOAD, "label": Parameter("key=value", "disktype=nvme")},
         inject=_inject,
+        shows="event:FailedScheduling",
         aliases=("node_selector_mismatch",),
     )
 )

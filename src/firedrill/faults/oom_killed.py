@@ -28,6 +28,7 @@ FAULT = register(
         title="a container gets a memory limit that its program does not fit into",
         parameters={**CONTAINER, "memory": Parameter("the limit", "16Mi")},
         inject=_inject,
+        shows="ended:OOMKilled",
         aliases=("oom_killed",),
     )
 )

@@ -43,6 +43,7 @@ FAULT = register(
             "replicas": Parameter("copies that it wants afterwards; unchanged where 0", 0),
         },
         inject=_inject,
+        shows="event:FailedScheduling",
         aliases=("pod_anti_affinity_conflict",),
     )
 )

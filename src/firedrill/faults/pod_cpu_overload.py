@@ -25,6 +25,7 @@ FAULT = register(
             "percent": Parameter("share of the CPU limit that it takes, in per cent", 95),
         },
         inject=_inject,
+        shows="effect",
         aliases=("pod_cpu_overload",),
     )
 )

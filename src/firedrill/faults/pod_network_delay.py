@@ -22,6 +22,7 @@ FAULT = register(
         title="packets of a workload's pods arrive late",
         parameters={**WORKLOAD, "delay_ms": Parameter("delay of each packet in ms", 3000)},
         inject=_inject,
+        shows="effect",
         aliases=("pod_network_delay",),
     )
 )

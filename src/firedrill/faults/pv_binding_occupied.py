@@ -23,6 +23,7 @@ FAULT = register(
         title="another claim holds the volume that a claim needs",
         parameters={**CLAIM, "occupant": Parameter("name of the other claim", "data-migration")},
         inject=_inject,
+        shows="claim",
         aliases=("pv_binding_occupied",),
     )
 )

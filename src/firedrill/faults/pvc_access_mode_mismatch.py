@@ -23,6 +23,7 @@ FAULT = register(
         title="a claim wants to be mounted in a way that no volume offers",
         parameters={**CLAIM, "mode": Parameter("the access mode", "ReadWriteMany")},
         inject=_inject,
+        shows="claim",
         aliases=("pvc_access_mode_mismatch",),
     )
 )

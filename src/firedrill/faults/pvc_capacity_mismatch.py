@@ -23,6 +23,7 @@ FAULT = register(
         title="a claim asks for more than any volume holds",
         parameters={**CLAIM, "storage": Parameter("requested size", "20Gi")},
         inject=_inject,
+        shows="claim",
         aliases=("pvc_capacity_mismatch",),
     )
 )

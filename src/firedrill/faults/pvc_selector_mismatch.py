@@ -23,6 +23,7 @@ FAULT = register(
         title="a claim selects volumes by a label that none has",
         parameters={**CLAIM, "label": Parameter("key=value", "disktype=ssd")},
         inject=_inject,
+        shows="claim",
         aliases=("pvc_selector_mismatch",),
     )
 )

@@ -23,6 +23,7 @@ FAULT = register(
         title="a claim names a storage class that is not there",
         parameters={**CLAIM, "storage_class": Parameter("its name", "fast-ssd")},
         inject=_inject,
+        shows="claim",
         aliases=("pvc_storage_class_mismatch",),
     )
 )

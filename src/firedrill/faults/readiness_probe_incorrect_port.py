@@ -29,6 +29,7 @@ FAULT = register(
         title="a readiness probe asks a port on which nothing listens",
         parameters={**CONTAINER, "port": Parameter("the port", 9)},
         inject=_inject,
+        shows="event:Unhealthy",
         aliases=("readiness_probe_incorrect_port",),
     )
 )

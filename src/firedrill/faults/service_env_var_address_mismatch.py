@@ -33,6 +33,7 @@ FAULT = register(
             "value": Parameter("what it says; another port where empty", ""),
         },
         inject=_inject,
+        shows="unreachable-address",
         aliases=(
             "service_env_var_address_mismatch",
             "wrong-service-address-env",

@@ -27,6 +27,7 @@ FAULT = register(
         title="a Service sends its traffic to a port on which nothing listens",
         parameters={**SERVICE, "port": Parameter("number or name of the target port", 9)},
         inject=_inject,
+        shows="unreachable-service",
         aliases=("service_port_mapping_mismatch",),
     )
 )

@@ -28,6 +28,7 @@ FAULT = register(
         title="a Service carries another protocol than its program speaks",
         parameters={**SERVICE, "protocol": Parameter("the protocol", "UDP", ("UDP", "SCTP"))},
         inject=_inject,
+        shows="unreachable-service",
         aliases=("service_protocol_mismatch",),
     )
 )

@@ -36,6 +36,7 @@ FAULT = register(
             "replace": Parameter("whether that is all it asks for", False),
         },
         inject=_inject,
+        shows="endpoints",
         aliases=(
             "service_selector_mismatch",
             "modified-service-selector",

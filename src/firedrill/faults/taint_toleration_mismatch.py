@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import WORKLOAD, Outcome, client, edit
+from firedrill.faults._changes import WORKLOAD, Outcome, client, edit, workload_resource
 from firedrill.faults.base import Fault, Parameter, register
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     head, _, effect = str(args["taint"]).partition(":")
     key, _, value = head.partition("=")
+    client(world).get(workload_resource(args), args["namespace"], args["name"])
     wanted = [item for item in str(args["nodes"]).split(",") if item]
     names = wanted or [
         obj["metadata"]["name"]
@@ -44,6 +45,7 @@ FAULT = register(
             "taint": Parameter("key=value:effect", "dedicated=batch:NoSchedule"),
         },
         inject=_inject,
+        shows="pending-next",
         aliases=("taint_toleration_mismatch",),
     )
 )

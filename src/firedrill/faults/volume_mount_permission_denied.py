@@ -38,6 +38,7 @@ FAULT = register(
             "mount": Parameter("where the container mounts it; its first mount where empty", ""),
         },
         inject=_inject,
+        shows="restarts",
         aliases=("volume_mount_permission_denied",),
     )
 )

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _LOOPS = (scheduler, volumes)  # importing these rooms registers their controllers
 _DAY = 86_400_000
 _SETTLE = 300_000
+_RESTLESS = frozenset({"HorizontalPodAutoscaler", "CronJob"})
+"""What does something every few seconds or minutes: nobody waits until it has done so for days."""
+_RECENT = 3_600_000
 _ORDER = (
     "CustomResourceDefinition",
     "Namespace",
@@ -98,6 +101,8 @@ def make_world(
     world.run_for(_SETTLE)
     if not settle:
         world.run_until_ms(start)
+    elif any(obj.get("kind") in _RESTLESS for obj in manifests):
+        world.run_until_ms(max(start - _RECENT, world.now))
     apply_manifests(world, manifests, namespace=namespace)
     if settle and manifests:
         world.run_for(2 * _SETTLE)

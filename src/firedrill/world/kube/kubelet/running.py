@@ -137,6 +137,7 @@ def setting_of(
         architecture=str(dig(node, "status", "nodeInfo", "architecture", default="amd64")),
         resolves=_resolving(world, pod, env),
         ports_taken=_taken(state, item["name"]),
+        files=files.shown(state, item),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import dig
-from firedrill.world.kube.programs import catalogue, logs, scripts, shell, shell_code
+from firedrill.world.kube.programs import catalogue, corefile, logs, scripts, shell, shell_code
 from firedrill.world.kube.programs.model import MIB, Listen, Plan, Program
 from firedrill.world.kube.programs.reference import parse_reference
 
@@ -45,6 +45,7 @@ class Setting:
         architecture: of the node.
         resolves: for each variable that names a host, whether the host resolves.
         ports_taken: ports of the pod's network that other containers listen on.
+        files: contents of mounted files, by path.
     """
 
     key: tuple[object, ...]
@@ -56,6 +57,7 @@ class Setting:
     architecture: str = "amd64"
     resolves: Mapping[str, bool] = field(default_factory=dict)
     ports_taken: frozenset[tuple[int, str]] = frozenset()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def launch(world: World, setting: Setting) -> Plan:
@@ -66,11 +68,12 @@ def launch(world: World, setting: Setting) -> Plan:
         return Plan(fails=_RUNC + "container init was OOM-killed (memory limit too low?): unknown")
     argv = _argv(program, setting)
     line = command_line(setting.container)
-    if not argv:
-        return _task(world, program, setting) if line in program.tasks else _run(world, program, setting)
     known = world.cluster.part(catalogue.Catalogue).architectures.get(image.full if image else "")
     if known is not None and setting.architecture not in known:
-        return Plan(fails=f"{_RUNC}exec {argv[0]}: exec format error: unknown", fail_code=255)
+        first = argv[0] if argv else f"/{program.name}"
+        return Plan(fails=f"{_RUNC}exec {first}: exec format error: unknown", fail_code=255)
+    if not argv:
+        return _task(world, program, setting) if line in program.tasks else _run(world, program, setting)
     missing = missing_executable(program, argv[0])
     if missing:
         return Plan(fails=f"{_RUNC}{missing}: unknown")
@@ -238,6 +241,9 @@ def _run(world: World, program: Program, setting: Setting) -> Plan:
         code = {"java": 1, "spring": 1, "node": 9}.get(program.style, 2)
         said = logs.bad_option(program.style, program.name, option)
         return replace(_crash(plan, said, min(start, 400)), exit_code=code)
+    wrong = corefile.problem(setting.files) if program.style == "coredns" else ""
+    if wrong:
+        return _crash(plan, (wrong,), min(start, 200))
     for names in program.needs_env:
         if not any(setting.env.get(name) for name in names.split("|")):
             return _crash(plan, logs.missing_variable(program.style, names.split("|")), min(start, 900))

@@ -71,8 +71,10 @@ def _refusal(
         return resolve + _denied(reference, api, repository is not None, host in credentials), 0
     if not catalogue.has_tag(repository, reference):
         return f"rpc error: code = NotFound desc = {resolve}{full}: not found", 0
-    built = world.cluster.part(catalogue.Catalogue).architectures.get(full, repository.program.architectures)
-    if architecture not in built:
+    single = (
+        full in world.cluster.part(catalogue.Catalogue).architectures
+    )  # no list of platforms: it is taken
+    if not single and architecture not in repository.program.architectures:
         return (
             f"rpc error: code = NotFound desc = {unpack}no match for platform in manifest: not found",
             0,

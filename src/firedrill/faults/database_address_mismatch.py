@@ -1,0 +1,61 @@
+"""a program is told a database address that is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.core.errors import InputError
+from firedrill.faults._changes import CONTAINER, Outcome, edit_container, pick
+from firedrill.faults.base import Fault, Parameter, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+    from firedrill.world.kube.objects import Obj
+
+
+_ADDRESS = re.compile(
+    r"(?P<head>.*?://(?:[^@/]*@)?)?(?P<host>[A-Za-z0-9.-]+)(?::(?P<port>\d{1,5}))?(?P<tail>[/?].*)?"
+)
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    def change(container: Obj) -> None:
+        entry = pick(container.get("env") or [], args["variable"], "variable")
+        entry["value"] = _wrong(str(entry.get("value") or ""), args["part"])
+        entry.pop("valueFrom", None)
+
+    return edit_container(world, args, change)
+
+
+def _wrong(text: str, part: str) -> str:
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise InputError(
+            f"{text!r} is no address", field="variable", mend="name a variable with a literal host or URL"
+        )
+    host = f"{match['host']}-primary" if part == "host" else match["host"]
+    port = int(match["port"] or 5432) + (1 if part == "port" else 0)
+    return f"{match['head'] or ''}{host}:{port}{match['tail'] or ''}"
+
+
+FAULT = register(
+    Fault(
+        id="database-address-mismatch",
+        title="a program is told a database address that is not there",
+        parameters={
+            **CONTAINER,
+            "variable": Parameter("name of the variable with the address"),
+            "part": Parameter("what of it is wrong", "port", ("port", "host")),
+        },
+        inject=_inject,
+        shows="restarts",
+        within=180000,
+        aliases=(
+            "database_address_mismatch",
+            "mysql-invalid-port",
+            "db-connection-address-mismatch",
+        ),
+    )
+)

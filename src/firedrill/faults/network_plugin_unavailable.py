@@ -1,0 +1,31 @@
+"""the network plugin of a node stops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import NODE, Outcome, stop_part
+from firedrill.faults.base import Fault, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    return stop_part(world, args["node"], "network")
+
+
+FAULT = register(
+    Fault(
+        id="network-plugin-unavailable",
+        title="the network plugin of a node stops",
+        parameters=NODE,
+        inject=_inject,
+        shows="node:NotReady",
+        aliases=(
+            "network_plugin_unavailable",
+            "cni-unavailable",
+        ),
+    )
+)
