@@ -123,6 +123,8 @@ def _script_of(program: Program, argv: Sequence[str]) -> str:
         if name not in ASKING:
             return ""
         return waiting_script(argv)
+    if re.search(r"\s-[efrsd]\s+/", text):
+        return text
     for word in shell_code.commands_in(text):
         name = word.rpartition("/")[2]
         to_file = word.startswith(">") and not word.startswith((">/dev/", ">&", ">1", ">2")) and len(word) > 1

@@ -130,9 +130,10 @@ class _Machine:
 
     def run(self) -> Step:
         for _ in range(_BUDGET):
-            if self.now.at >= len(self.code.steps):
+            if self.wait or self.becomes:
+                break
+            if self.ended or self.now.at >= len(self.code.steps):
                 self.ended = True
-            if self.ended or self.wait or self.becomes:
                 break
             step = self.code.steps[self.now.at]
             self.now = replace(self.now, at=self.now.at + 1)
