@@ -19,6 +19,7 @@ from firedrill.core.errors import InputError
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes import Identity, Pace
+    from firedrill.world.app import Package
     from firedrill.world.kube.cluster import Settings
     from firedrill.world.kube.objects import Obj
     from firedrill.world.world import World
@@ -63,6 +64,9 @@ def serve(
         list[str] | None,
         typer.Option("--user", help="NAME or NAME=GROUP,GROUP: a further identity, with its own kubeconfig."),
     ] = None,
+    traffic: Annotated[
+        bool, typer.Option("--traffic", help="Let the users of the one application that is named come.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
 ) -> int:
     """Serve a cluster for kubectl on this machine, until interrupted."""
@@ -73,7 +77,10 @@ def serve(
     settings = _settings(version)
     if file is not None:
         _refuse_foreign(file)
-    manifests = _manifests(what or ["bare"])
+    package = _package(what or []) if traffic else None
+    manifests = (
+        [(package.name, obj) for obj in package.manifests] if package else _manifests(what or ["bare"])
+    )
     try:
         world = make_world(
             seed,
@@ -81,12 +88,53 @@ def serve(
             settings=settings,
             manifests=[obj for _, obj in manifests],
             start=int(time.time() * 1000) - _ahead_ms(speed),
+            application=package.application if package else None,
         )
     except InputError as refused:
         raise _with_file(refused, manifests) from refused
     with tempfile.TemporaryDirectory(prefix="firedrill-world-") as folder:
         path = file or Path(folder) / "kubeconfig"
         return asyncio.run(_serve(world, others, Pace(speed=speed), path, port, as_json))
+
+
+@app.command("lint-app")
+def lint_app(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="APP", help="A folder with graph.yaml, load.yaml and manifests, or a name."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the remarks as JSON.")] = False,
+) -> None:
+    """Tell what in an application package would not work; exit code 1 where something would not."""
+    from firedrill.world.app.lint import lint
+
+    package = _package([what])
+    found = lint(package)
+    errors = sum(item.level == "error" for item in found)
+    if as_json:
+        told = {"application": package.name, "findings": [item._asdict() for item in found]}
+        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    else:
+        for item in found:
+            sys.stdout.write(f"{item.level}: {item.where}: {item.problem}; {item.mend}\n")
+        services, objects = len(package.application.services), len(package.manifests)
+        rest = f"{errors} errors, {len(found) - errors} warnings"
+        sys.stdout.write(f"{package.name}: {services} services, {objects} objects; {rest}\n")
+    raise typer.Exit(1 if errors else 0)
+
+
+def _package(what: list[str]) -> Package:
+    """The one application that was named.
+
+    Raises:
+        InputError: it is none, or has no graph.
+    """
+    from firedrill.world.app import load_package, read_package
+
+    if len(what) != 1:
+        raise InputError("one application has users", field="--app", mend="name one, or leave out --traffic")
+    path = Path(what[0])
+    return read_package(path) if path.is_dir() else load_package(what[0])
 
 
 def _ahead_ms(speed: float) -> int:
