@@ -152,9 +152,8 @@ def test_deep_nesting_is_an_error_and_no_crash(text: Any) -> None:
         cel.compile(text)
 
 
-def test_a_regular_expression_that_could_take_for_ever_is_refused() -> None:
-    with pytest.raises(cel.CelError, match="invalid regular expression"):
-        run("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!'.find('(a+)+$')")
+def test_a_regular_expression_that_could_take_for_ever_elsewhere_takes_no_time() -> None:
+    assert run("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!'.find('(a+)+$')") == ""
 
 
 PIECES = st.sampled_from(

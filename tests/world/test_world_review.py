@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firedrill.world import Settings, World
-from firedrill.world.kube import audit
+from firedrill.world.kube import audit, cel
 from firedrill.world.kube.api import ApiError, handle
 from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.api.request import Request, User
@@ -354,3 +354,24 @@ def test_an_eviction_names_the_pod_of_its_path() -> None:
     )
     with pytest.raises(ApiError, match="name in URL does not match name in Eviction object"):
         handle(world, request)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "s.replace('a', s).size() > 0",
+        "s.split('').map(x, s.split('').size()).size() > 0",
+        "s.split('').join(s).size() > 0",
+    ],
+)
+def test_what_an_expression_makes_of_long_texts_is_bounded(expression: str) -> None:
+    with pytest.raises(cel.CelError, match="cost limit exceeded"):
+        cel.compile(expression).evaluate({"s": "a" * 30_000})
+    assert cel.compile(expression).evaluate({"s": "a" * 30}) is True
+
+
+def test_patterns_of_expressions_take_linear_time() -> None:
+    assert cel.compile("s.find('a*a*a*a*a*b')").evaluate({"s": "a" * 20_000}) == ""
+    assert cel.compile("s.find('(a+)+b')").evaluate({"s": "a" * 5_000 + "b"}) == "a" * 5_000 + "b"
+    with pytest.raises(cel.CelError, match="error parsing regexp"):
+        cel.compile("s.find('(')").evaluate({"s": "a"})

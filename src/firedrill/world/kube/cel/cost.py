@@ -24,6 +24,7 @@ from firedrill.world.kube.cel.syntax import (
 
 LIMIT = 20_000_000
 SIZE_LIMIT = 2_000_000
+_LETTERS_A_STEP = 16
 _PRODUCTS = frozenset({"replace", "join", "format"})
 
 
@@ -106,6 +107,7 @@ def _call(node: Call, base: Bound, env: Mapping[str, Bound]) -> Bound:
         steps += wide
     elif node.name in ("split", "findAll"):
         wide = max(wide, long + 1)
+        steps += long // _LETTERS_A_STEP
     elif node.name == "range":
         wide = 10_000
     elif node.name in ("flatten", "distinct", "sort", "contains", "intersects", "equivalent"):

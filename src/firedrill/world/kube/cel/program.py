@@ -10,6 +10,7 @@ from typing import Any
 from firedrill.world.kube.cel.cost import LIMIT, SIZE_LIMIT, bound, measure
 from firedrill.world.kube.cel.desugar import Desugared, Desugarer
 from firedrill.world.kube.cel.library import AUTHORIZER, FUNCTIONS
+from firedrill.world.kube.cel.strings import begin
 from firedrill.world.kube.cel.syntax import CelSyntaxError, Ident, Node, Select, children, parse
 from firedrill.world.kube.cel.values import Access, CelError, Optional, tagged, untagged
 
@@ -107,6 +108,7 @@ class Program:
         called.setdefault("k_check", _no_check)
         known = {key: function for key, function in called.items() if function is not None}
         context = cel.Context(variables=needed, functions=known)
+        begin()
         try:
             value = self._engine.execute(context)
         except _FAILURES as problem:

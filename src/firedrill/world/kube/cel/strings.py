@@ -12,7 +12,25 @@ from typing import Any
 
 from firedrill.world.kube.cel.values import CelError, items, kind_of, tagged, text, untagged, whole
 
-_MAX_TEXT, _MAX_PATTERN = 20_000, 512
+_MAX_TEXT, _MAX_PATTERN, _PATTERN_BYTES = 20_000, 512, 8 << 20
+_MAX_WORK = 10_000_000
+_spent = [0]
+
+
+def begin() -> None:
+    """Start an evaluation: nothing is spent yet."""
+    _spent[0] = 0
+
+
+def spend(letters: int) -> None:
+    """Count letters that are read or written: what an expression costs by its texts is only seen as it runs.
+
+    Raises:
+        CelError: it is too much for one evaluation.
+    """
+    _spent[0] += letters
+    if _spent[0] > _MAX_WORK:
+        raise CelError("operation cancelled: actual cost limit exceeded")
 
 
 def shown(value: Any) -> str:
@@ -82,17 +100,24 @@ def last_index_of(here: Any, what: Any, until: Any = None) -> int:
 
 def join(parts: Any, by: Any = "") -> str:
     """The texts of a list in one."""
-    return text(by).join(text(part) for part in items(parts))
+    pieces = [text(part) for part in items(parts)]
+    spend(sum(map(len, pieces)) + len(text(by)) * len(pieces))
+    return text(by).join(pieces)
 
 
 def replace(here: Any, old: Any, new: Any, count: Any = -1) -> str:
     """A text with something put in the place of something else."""
-    return text(here).replace(text(old), text(new), whole(count))
+    line, most = text(here), whole(count)
+    found = line.count(text(old))
+    times = found if most < 0 else min(found, most)
+    spend(len(line) + times * len(text(new)))
+    return line.replace(text(old), text(new), most)
 
 
 def split(here: Any, by: Any, count: Any = -1) -> list[str]:
     """A text in pieces."""
     line, limit = text(here), whole(count)
+    spend(len(line))
     if limit == 0:
         return []
     if not text(by):
@@ -133,7 +158,9 @@ def formatted(pattern: Any, args: Any) -> str:
 
 def _verb(verb: str, digits: str | None, value: Any) -> str:
     if verb == "s":
-        return _listed(value)
+        said = _listed(value)
+        spend(len(said))
+        return said
     if verb in "fe":
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise CelError("no such overload")
@@ -165,29 +192,36 @@ def quote(here: Any) -> str:
     return '"' + "".join(escapes.get(letter, letter) for letter in text(here)) + '"'
 
 
-_REPEATED_GROUP = re.compile(r"[*+}][^()]*\)\s*[*+{]|\\[1-9]|\(\?[=!<P]")
-
-
 @lru_cache(maxsize=256)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    # Python's engine backtracks: repeated groups that repeat inside, which can take for ever, are refused.
-    if len(pattern) > _MAX_PATTERN or _REPEATED_GROUP.search(pattern):
+def _pattern(pattern: str) -> Any:
+    """A pattern of RE2, which takes linear time whatever it is given."""
+    import re2  # here, so that reading this module stays fast
+
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _PATTERN_BYTES
+    if len(pattern) > _MAX_PATTERN:
         raise CelError(f"invalid regular expression: {pattern[:80]}")
     try:
-        return re.compile(pattern)
-    except re.error as problem:
-        raise CelError(f"error parsing regexp: {problem}") from None
+        return re2.compile(pattern, options)
+    except re2.error as problem:
+        why = problem.args[0] if problem.args else problem
+        raise CelError(f"error parsing regexp: {why.decode() if isinstance(why, bytes) else why}") from None
 
 
 def find(here: Any, pattern: Any) -> str:
     """The first match of a regular expression, or an empty text."""
-    match = _pattern(text(pattern)).search(text(here)[:_MAX_TEXT])
+    line = text(here)[:_MAX_TEXT]
+    spend(len(line))
+    match = _pattern(text(pattern)).search(line)
     return match[0] if match else ""
 
 
 def find_all(here: Any, pattern: Any, count: Any = -1) -> list[str]:
     """All matches of a regular expression, at most so many where the number is not negative."""
-    found = [match[0] for match in _pattern(text(pattern)).finditer(text(here)[:_MAX_TEXT])]
+    line = text(here)[:_MAX_TEXT]
+    spend(len(line))
+    found = [match[0] for match in _pattern(text(pattern)).finditer(line)]
     return found if whole(count) < 0 else found[: whole(count)]
 
 
