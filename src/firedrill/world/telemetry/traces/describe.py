@@ -1,0 +1,212 @@
+"""Spans with their names, attributes and events, made of rows when somebody looks at them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import yaml
+
+from firedrill.world.telemetry.traces import failures, ids
+from firedrill.world.telemetry.traces.failures import Failure
+from firedrill.world.telemetry.traces.requests import Names, Tick
+from firedrill.world.telemetry.traces.spans import CLIENT, CONSUMER, PRODUCER, SERVER, Event, Span, Spans
+
+Value = str | int | bool
+Attributes = tuple[tuple[str, Value], ...]
+_HTTP = re.compile(r"([A-Z]+) (/\S*)")
+_VARIABLE = re.compile(r"\{[^}]*\}|:\w+")
+_SERVER_FAULT = 500
+_TEXTS = frozenset(("network.protocol.version",))
+
+
+@cache
+def tables() -> Mapping[str, Any]:
+    """Attributes by protocol and side, and names of libraries."""
+    text = files("firedrill.world.telemetry.traces").joinpath("data/spans.yaml").read_text("utf-8")
+    return yaml.safe_load(text)  # type: ignore[no-any-return]
+
+
+class Describer:
+    """Makes spans of columns, for one application.
+
+    Args:
+        names: what the numbers in rows mean.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._known: dict[tuple[object, ...], tuple[str, Attributes]] = {}
+
+    def describe(self, spans: Spans, chosen: Iterable[int] | None = None) -> list[Span]:
+        """The spans, or the chosen ones of them, in their order."""
+        picked = list(range(len(spans)) if chosen is None else chosen)
+        highs, lows = ids.hexadecimal(spans.trace_high[picked]), ids.hexadecimal(spans.trace_low[picked])
+        own, parents = ids.hexadecimal(spans.id[picked]), ids.hexadecimal(spans.parent[picked])
+        out = []
+        for place, high, low, span_id, parent in zip(picked, highs, lows, own, parents, strict=True):
+            parent_id = "" if parent == "0" * 16 else parent
+            out.append(self._one(spans, place, high + low, span_id, parent_id))
+        return out
+
+    def _one(self, spans: Spans, place: int, trace_id: str, span_id: str, parent_id: str) -> Span:
+        rows, row = spans.tick.rows, int(spans.row[place])
+        server = bool(spans.server[place])
+        edge = int(rows.edge[row])
+        call = self.names.calls[edge]
+        outcome = self.names.outcomes[int(spans.kind[place])]
+        service = self.names.services[int(spans.service[place])]
+        name, attributes = self._attributes(edge, server, outcome, crc32(span_id.encode()) % 64)
+        start, duration = int(spans.start[place]), int(spans.duration[place])
+        failed, message, events = self._failed(spans, place, outcome, server, start + duration)
+        scope = tables()["scopes"][failures.family(service.language)].get(call.protocol, "tracer")
+        kind = SERVER if server else CLIENT
+        if call.queue:
+            kind = CONSUMER if server else PRODUCER
+        return Span(
+            trace_id=trace_id,
+            span_id=span_id,
+            parent_id=parent_id,
+            name=name,
+            kind=kind,
+            service=service.name,
+            pod=int(spans.pod[place]),
+            tick=spans.tick.number,
+            start=start,
+            duration=duration,
+            error=failed,
+            message=message,
+            scope=scope,
+            attributes=attributes,
+            events=events,
+        )
+
+    def _failed(
+        self, spans: Spans, place: int, outcome: str, server: bool, end: int
+    ) -> tuple[bool, str, tuple[Event, ...]]:
+        if int(spans.kind[place]) == 0:
+            return False, "", ()
+        failure = self.failure(spans.tick, int(spans.row[place]), server=server)
+        # callers note that a call failed; the exception itself is recorded where it was thrown
+        thrown = server or outcome not in {"failed", "upstream"}
+        events: tuple[Event, ...] = ()
+        if thrown and failure.stack:
+            stack = "\n".join(failure.stack)
+            pairs = (
+                ("exception.type", failure.type),
+                ("exception.message", failure.message),
+                ("exception.stacktrace", stack),
+            )
+            events = (Event(end, "exception", pairs),)
+        return True, failure.message, events
+
+    def failure(self, tick: Tick, row: int, *, server: bool) -> Failure:
+        """What one side of a failed row says went wrong."""
+        rows, names = tick.rows, self.names
+        op, edge = int(rows.op[row]), int(rows.edge[row])
+        if server:
+            own = failures.own(names, op)
+            if names.outcomes[int(rows.server_kind[row])] != "upstream":
+                return own
+            below = np.flatnonzero((rows.parent == row) & (rows.kind != 0))
+            if not len(below):
+                return own
+            cause = self.failure(tick, int(below[-1]), server=False)
+            told = names.operations[op].error
+            message = f"{told}: {cause.message}" if told else cause.message
+            stack = tuple(line.replace(own.message, message) for line in own.stack)
+            return Failure(cause.type, message, tuple(line.replace(own.type, cause.type) for line in stack))
+        above = int(rows.parent[row])
+        operation = int(rows.op[above]) if above >= 0 else -1
+        caller = names.operations[operation].service if operation >= 0 else len(names.services) - 1
+        return failures.called(names, caller, operation, edge, names.outcomes[int(rows.kind[row])])
+
+    def _attributes(self, edge: int, server: bool, outcome: str, variant: int) -> tuple[str, Attributes]:
+        key = (edge, server, outcome, variant)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) > 20_000:
+                self._known.clear()
+            found = self._known[key] = self._made(edge, server, outcome, variant)
+        return found
+
+    def _made(self, edge: int, server: bool, outcome: str, variant: int) -> tuple[str, Attributes]:
+        call = self.names.calls[edge]
+        target = self.names.operations[call.target]
+        callee = self.names.services[target.service]
+        http = _HTTP.fullmatch(target.title)
+        method, route = (http[1], http[2]) if http else (target.title.rpartition("/")[2].split(" ")[0], "")
+        called = http[2].lstrip("/") if http else target.title
+        rpc = called.rpartition("/")
+        status = 200 if outcome == self.names.outcomes[0] else failures.http_status(outcome)
+        code = 0 if outcome == self.names.outcomes[0] else failures.grpc_status(outcome)[1]
+        values: dict[str, object] = {
+            "method": method if http or call.protocol != "http" else "POST",
+            "route": route,
+            "path": concrete_path(route, variant) or "/",
+            "status": status or "",
+            "host": call.host or callee.workload,
+            "port": callee.port or "",
+            "rpc_service": rpc[0],
+            "rpc_method": rpc[2],
+            "code": code,
+            "system": callee.database or call.protocol,
+            "statement": target.title,
+            "queue": call.queue,
+            "target": target.title,
+            "rpc": called,
+        }
+        table = tables().get(call.protocol) or tables()["tcp"]
+        shapes = dict(table["server" if server else "client"])
+        name = str(shapes.pop("name")).format(**values)
+        pairs: list[tuple[str, Value]] = []
+        for attribute, shape in shapes.items():
+            text = str(shape).format(**values)
+            if text:
+                number = text.isdecimal() and attribute not in _TEXTS
+                pairs.append((attribute, int(text) if number else text))
+        return name, tuple(pairs)
+
+    def resource(self, tick: Tick, pod: int, service: str) -> Attributes:
+        """Attributes of what made a span: program, pod and node."""
+        found = tick.pods[pod] if 0 <= pod < len(tick.pods) else None
+        known = next((item for item in self.names.services if item.name == service), None)
+        sdk = tables()["scopes"][failures.family(known.language if known else "")]["sdk"]
+        out: list[tuple[str, Value]] = [
+            ("service.name", service),
+            ("service.namespace", self.names.application),
+        ]
+        if known is not None and known.version:
+            out.append(("service.version", known.version))
+        if found is not None:
+            out += [
+                ("service.instance.id", found.uid),
+                ("host.name", found.name),
+                ("k8s.namespace.name", found.namespace),
+                ("k8s.node.name", found.node),
+                ("k8s.pod.name", found.name),
+                ("k8s.pod.uid", found.uid),
+                ("k8s.container.name", found.container),
+            ]
+        if known is not None and known.workload:
+            out.append(("k8s.deployment.name", known.workload))
+        version = tables()["sdk_version"].get(sdk, "1.0.0")
+        out += [
+            ("telemetry.sdk.language", sdk),
+            ("telemetry.sdk.name", "opentelemetry"),
+            ("telemetry.sdk.version", version),
+        ]
+        return tuple(out)
+
+
+def concrete_path(route: str, variant: int) -> str:
+    """A path as a client would ask for it: variables of the route filled in with one of 64 values."""
+    return _VARIABLE.sub(lambda _: _ITEMS[variant % len(_ITEMS)], route)
+
+
+_ITEMS = tuple(f"{crc32(f'item {number}'.encode()):08X}" for number in range(64))
