@@ -50,6 +50,10 @@ def decoder() -> Decoder:
     return Decoder(load_table())
 
 
+_KEEPS_ITEMS = {"k8s.io.api.core.v1.DownwardAPIProjection"}
+"""Messages of nothing but `items` that are objects in JSON too; the others stand for a bare list."""
+
+
 @dataclass
 class _Budget:
     """How many fields may still be read, so that a small body cannot cost much."""
@@ -107,7 +111,8 @@ class Decoder:
         if special is not None:
             return special({number: value for number, _, value in fields(data)})
         known = self._table.get(name)
-        if known is not None and len(known) == 1 and known.get("1", ["", "", "", False])[0] == "items":
+        wraps = known is not None and len(known) == 1 and known.get("1", ["", "", "", False])[0] == "items"
+        if wraps and name not in _KEEPS_ITEMS:
             return self._object(name, data, depth, budget).get("items", [])
         return self._object(name, data, depth, budget)
 
