@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firedrill.world.telemetry.labels import NAME, LabelSets
+from firedrill.world.telemetry.labels import NAME, Labels, LabelSets
 from firedrill.world.telemetry.matching import Matcher
 
 if TYPE_CHECKING:
@@ -265,3 +265,34 @@ def name_matcher(matchers: tuple[Matcher, ...]) -> tuple[str | None, tuple[Match
         if matcher.name == NAME and matcher.op == "=" and matcher.value:
             return matcher.value, (*matchers[:index], *matchers[index + 1 :])
     return None, matchers
+
+
+def found_samples(
+    store: SeriesStore, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int
+) -> list[tuple[Labels, Ints, Floats]]:
+    """Labels, times and values of the series that have samples between two times (both included)."""
+    chosen = store.choose(*name_matcher(matchers))
+    out = []
+    for labels, number in zip(chosen.labels.items, chosen.numbers, strict=True):
+        times, values, _ = one_series(store, number)
+        here = slice(int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, "right")))
+        if here.stop > here.start:
+            out.append((labels, times[here], values[here]))
+    return out
+
+
+def found_labels(
+    store: SeriesStore, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int
+) -> list[Labels]:
+    """Labels of the series that have samples between two times (both included)."""
+    chosen = store.choose(*name_matcher(matchers))
+    there = np.zeros(len(chosen), bool)
+    if len(chosen.rows):
+        offset, born, end = store.lives(chosen.rows)
+        first = np.maximum(born, -((offset - start_ms) // store.interval_ms))
+        last = np.minimum(end - 1, (end_ms - offset) // store.interval_ms)
+        there[chosen.plain] = last >= first
+    for position in chosen.mixed:
+        times, _, _ = one_series(store, chosen.numbers[position])
+        there[position] = np.searchsorted(times, start_ms) < np.searchsorted(times, end_ms, "right")
+    return [chosen.labels.items[position] for position in np.flatnonzero(there).tolist()]

@@ -8,7 +8,7 @@ scraped (results of rules, imports) is kept series by series.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Self
 
@@ -19,46 +19,13 @@ from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.labels import Labels
 from firedrill.world.telemetry.loose import Loose
 from firedrill.world.telemetry.matching import Matcher
-from firedrill.world.telemetry.selection import Selection, choose, name_matcher, one_series
+from firedrill.world.telemetry.selection import Selection, choose, found_labels, found_samples
+from firedrill.world.telemetry.targets import Block, Target
 
 SLOTS = 64
 NEVER = 1 << 60
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Something that is scraped.
-
-    Attributes:
-        name: unique in the store.
-        labels: what every series of it carries, such as `job` and `instance`.
-        offset_ms: when in the interval it is scraped.
-        up: whether scrapes succeed.
-        health: its block with the series `up`.
-        blocks: its other blocks.
-        since_ms: when it was added.
-    """
-
-    name: str
-    labels: Labels
-    offset_ms: int
-    up: bool
-    health: int
-    blocks: tuple[int, ...]
-    since_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Rows that one producer writes: `[start, stop)`, one for each of `series` (numbers of series)."""
-
-    target: str
-    start: int
-    stop: int
-    series: tuple[int, ...]
-    alive: bool
 
 
 class SeriesStore:
@@ -449,14 +416,21 @@ class SeriesStore:
         Raises:
             ValueError: an expression of a matcher is none.
         """
-        chosen = self.choose(*name_matcher(tuple(matchers)))
-        out = []
-        for labels, number in zip(chosen.labels.items, chosen.numbers, strict=True):
-            times, values, _ = one_series(self, number)
-            here = slice(int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, "right")))
-            if here.stop > here.start:
-                out.append((labels, times[here], values[here]))
-        return out
+        return found_samples(self, tuple(matchers), start_ms, end_ms)
+
+    def present(self, matchers: Iterable[Matcher], start_ms: int, end_ms: int) -> list[Labels]:
+        """The labels of the same series, without their samples.
+
+        Raises:
+            ValueError: an expression of a matcher is none.
+        """
+        return found_labels(self, tuple(matchers), start_ms, end_ms)
+
+    def last_scrape(self, target: Target) -> int:
+        """The time in ms of a target's last scrape, or -1."""
+        slot = (self.until_ms - target.offset_ms) // self.interval_ms
+        last = slot * self.interval_ms + target.offset_ms
+        return last if self.until_ms >= 0 and last >= target.since_ms else -1
 
     # --- the part
 

@@ -80,16 +80,14 @@ def parse(text: str) -> Node:
 
 
 def parse_selector(text: str) -> tuple[Matcher, ...]:
-    """The matchers of a text that may be a selector only, as in `match[]`.
+    """The matchers of a text that may be a selector only, as in `match[]`. They may all fit nothing.
 
     Raises:
         ParseError: it is something else.
     """
-    parser = _Parser(text)
-    node = parser.whole()
-    if not isinstance(node, Vector) or node.has_offset or node.at is not None:
-        raise ParseError("only a series selector is allowed here", text, 0)
-    return node.matchers
+    if len(text) > LONGEST:
+        raise ParseError("the expression is too long", text, 0)
+    return _Parser(text).only_selector()
 
 
 class _Parser:
@@ -152,6 +150,20 @@ class _Parser:
         if self.here.kind != "end" or self.here.value:
             raise self.unexpected()
         return node
+
+    def only_selector(self) -> tuple[Matcher, ...]:
+        token = self.here
+        named = token.kind in {"identifier", "aggregator", "keyword"} or token.value in lexer.WORD_OPERATORS
+        if named and token.value not in _NO_NAMES:
+            self.next()
+            node = self.selector(token.start, token.text)
+        elif self.is_punctuation("{"):
+            node = self.selector(token.start, "", empty=True)
+        else:
+            raise self.unexpected()
+        if self.here.kind != "end" or self.here.value:
+            raise self.unexpected()
+        return node.matchers
 
     def expression(self, level: int) -> Node:
         self.depth += 1
@@ -266,7 +278,7 @@ class _Parser:
 
     # --- selectors
 
-    def selector(self, start: int, name: str) -> Vector:
+    def selector(self, start: int, name: str, *, empty: bool = False) -> Vector:
         matchers: list[Matcher] = []
         if self.is_punctuation("{"):
             self.next()
@@ -284,7 +296,7 @@ class _Parser:
                         f"metric name must not be set twice: {quoted(name)} or {quoted(matcher.value)}", start
                     )
             matchers.append(Matcher(NAME, "=", name))
-        if all(matcher.test()("") for matcher in matchers):
+        if not empty and all(matcher.test()("") for matcher in matchers):
             raise self.fail("vector selector must contain at least one non-empty matcher", start)
         return Vector(start, name, tuple(matchers))
 
