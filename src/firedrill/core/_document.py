@@ -113,7 +113,7 @@ def _read_json(text: str, source: str) -> tuple[Any, list[Finding]]:
 
 def _read_yaml(text: str, source: str) -> tuple[Any, list[Finding]]:
     try:
-        findings = _scan(yaml.parse(text, Loader=_Loader), source)
+        findings = scan(yaml.parse(text, Loader=_Loader), source)
         return plain(yaml.load(text, Loader=_Loader), source), findings  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -188,7 +188,12 @@ class _Scanner:
         top.at_key = not top.at_key
 
 
-def _scan(events: Iterable[Any], source: str) -> list[Finding]:
+def scan(events: Iterable[Any], source: str) -> list[Finding]:
+    """A finding for each repeated key in the events of a YAML parser.
+
+    Raises:
+        InputError: what they tell is too deep, or too large with aliases expanded.
+    """
     scanner = _Scanner(source)
     for event in events:
         scanner.take(event)

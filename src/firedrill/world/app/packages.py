@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from firedrill.core.documents import read_documents
 from firedrill.core.errors import InputError
 from firedrill.world.app.model import Application
 from firedrill.world.app.reading import read_application
 from firedrill.world.kube.objects import Obj
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SUFFIXES = {".yaml", ".yml", ".json"}
 _MAX_BYTES = 16 * 1024 * 1024
 _GRAPH, _LOAD = "graph.yaml", "load.yaml"
@@ -136,17 +133,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _documents(text: str, source: str) -> Iterator[Obj]:
-    try:
-        documents = list(yaml.load_all(text, Loader=_LOADER))
-    except (yaml.YAMLError, RecursionError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        raise InputError(
-            f"no YAML: {getattr(problem, 'problem', None) or problem}",
-            source=source,
-            line=line,
-            mend="correct the file",
-        ) from None
+    documents = read_documents(text, source)
     for number, document in enumerate(documents, start=1):
         if document is None:
             continue
