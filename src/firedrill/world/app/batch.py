@@ -112,6 +112,9 @@ def service_times(table: Table, batch: Batch) -> Service:
         quota = table.quota[pod]
         own += np.floor(own / quota) * (_PERIOD - quota)
     waited = table.waits(pod, drawn[1], batch.at) + table.waits(len(topology.pods) + pod, drawn[2], batch.at)
+    late = table.late(pod)
+    if late is not None:
+        waited += late
     cpu = np.rint(own).astype(np.int64)
     own = cpu
     idle = np.rint(waited).astype(np.int64)

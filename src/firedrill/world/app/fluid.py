@@ -7,19 +7,23 @@ S (1 + cv²) / 2c(1 - utilisation); what comes above the capacity piles up to a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.state import Inputs, State
-from firedrill.world.app.tables.draw import waiting
+from firedrill.world.app.tables.draw import left_over, waiting
+from firedrill.world.app.topology import Topology
 
 Floats = NDArray[np.float64]
 _BUSIEST = 0.98
 """Queues of a busier station are followed by its backlog rather than by the formula of the steady state."""
 _HOUR = 3_600_000
 _MANY = 1e9
+_PERIOD = 100_000.0
+"""µs after which a pod that has used up its limit may go on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +35,8 @@ class Fluid:
         consumed: messages that are worked on in this tick, by consumer.
         probability: that a slot's call is made, by edge, for a warm cache; caches are seen to by rows.
         wait_share, wait_mean: by station: the share that waits, and how long these do on average.
+        late_share, late_mean: by pod: the share that comes when the quota of a period is used up, and how
+            long these wait on average.
         backlog: at the start and the end of the tick, by station; `pace` is what one of it costs.
         refused: share that finds no room, by station.
         served: share that is worked on, by pod.
@@ -42,6 +48,8 @@ class Fluid:
     consumed: Floats
     wait_share: Floats
     wait_mean: Floats
+    late_share: Floats
+    late_mean: Floats
     backlog_before: Floats
     backlog: Floats
     pace: Floats
@@ -148,6 +156,15 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
     calm = np.minimum(use, _BUSIEST)
     share = waiting(topology.erlang, calm)
     long = service * (1.0 + spread) * 500.0 / (topology.servers * (1.0 - calm))
+    small = np.flatnonzero(cores < 1.0)
+    late_share, late = np.zeros(pods), np.zeros(pods)
+    throttled = _throttled(use[:pods], cores)
+    if len(small):
+        bursts = (square + _bursts(graph, topology, edges, flow, flow * cpu_ms))[small]
+        load = _Small(calm[small], coming[small], mean[small], bursts / some[small], cores[small])
+        found = _under_quota(load)
+        share[small], long[small], throttled[small] = found.share, found.own, found.throttled
+        late_share[small], late[small] = found.late_share, found.late
     grown = np.maximum(state.backlog + (arrivals - capacity) * seconds, 0.0)
     grown = np.where(topology.active, grown, 0.0)
     bound = topology.bound
@@ -167,6 +184,8 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
         consumed=consumed,
         wait_share=share,
         wait_mean=long,
+        late_share=late_share,
+        late_mean=late,
         backlog_before=state.backlog,
         backlog=backlog,
         pace=1e6 / capacity,
@@ -174,7 +193,7 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
         served=np.where(coming > 0.0, np.minimum(taken, flowing), 1.0),
         cores=cores,
         cpu=busy,
-        throttled=_throttled(use[:pods], cores),
+        throttled=np.where(use[:pods] >= 1.0, 1.0, throttled),
     )
 
 
@@ -196,6 +215,63 @@ def _left(cores: Floats, work: Floats, node: NDArray[np.int64], node_cores: Floa
     demand = np.bincount(node, wanted, minlength=len(node_cores))
     short = np.minimum(node_cores / np.maximum(demand, 1e-9), 1.0)[node]
     return np.where(short < 1.0, np.maximum(wanted * short, 1e-3), cores)
+
+
+def _bursts(graph: Graph, topology: Topology, edges: Floats, flow: Floats, work: Floats) -> Floats:
+    """What comes on top of the squared work per second since requests call a pod several times in a row."""
+    source = graph.edge_source[topology.flow_edge]
+    inner = np.flatnonzero(source >= 0)
+    pods = len(topology.pods)
+    reached = np.bincount(graph.edge_target, edges, minlength=len(graph.op_cpu))
+    group, number = np.unique(source[inner] * pods + topology.flow_pod[inner], return_inverse=True)
+    together = np.bincount(number, work[inner], minlength=len(group))
+    alone = np.bincount(
+        number, work[inner] * work[inner] / np.maximum(flow[inner], 1e-12), minlength=len(group)
+    )
+    extra = together * together / np.maximum(reached[group // pods], 1e-9) - alone
+    return np.asarray(np.bincount(group % pods, np.maximum(extra, 0.0), minlength=pods), np.float64)
+
+
+class _Small(NamedTuple):
+    """Pods with less than a processor: use of it, requests per second, ms of work, its square, processors."""
+
+    use: Floats
+    coming: Floats
+    mean: Floats
+    square: Floats
+    cores: Floats
+
+
+class _Waits(NamedTuple):
+    """Share that waits for the processor, how long in µs; the same for the next period; throttled periods."""
+
+    share: Floats
+    own: Floats
+    late_share: Floats
+    late: Floats
+    throttled: Floats
+
+
+def _under_quota(load: _Small) -> _Waits:
+    """How long requests wait where a quota bounds the work.
+
+    Such a pod works with a whole processor until its quota of the period is used up, and then not at all. So
+    requests wait for the processor as if it were their own, and those that come too late in a period with
+    much work wait for the next one.
+    """
+    busy = load.use * load.cores
+    own = load.square / np.maximum(load.mean, 1e-9) * 500.0 / (1.0 - busy)
+    limit = load.cores * _PERIOD
+    wanted = load.use * limit
+    count = wanted / np.maximum(load.mean * 1000.0, 1e-6)
+    deviation = np.sqrt(np.maximum(count * load.square * 1e6, 1e-6))
+    periods, left = left_over((limit - wanted) / deviation)
+    behind = left * deviation / np.maximum(periods, 1e-9)
+    # Those that come behind the quota, and those that come while the next period catches up.
+    late_share = np.minimum(left * deviation * (1.0 / np.maximum(wanted, 1e-9) + 1.0 / _PERIOD), 1.0)
+    over = behind / limit
+    late = _PERIOD * (np.minimum(behind / np.maximum(wanted, 1e-9), 1.0) + over * over / (1.0 + over))
+    return _Waits(busy, own, late_share, late, periods)
 
 
 def _throttled(use: Floats, cores: Floats) -> Floats:

@@ -64,6 +64,7 @@ class Table:
         service = inputs.topology.service
         self._warm = state.warmth * (1.0 - effects.cold[service])
         self._share, self._mean = fluid.wait_share, fluid.wait_mean
+        self._late = (fluid.late_share, fluid.late_mean) if fluid.late_share.any() else None
         self._before = fluid.backlog_before * fluid.pace
         self._growth = fluid.backlog * fluid.pace - self._before
         self._piled = bool(self._before.any() or self._growth.any())
@@ -115,6 +116,18 @@ class Table:
             out[rows] = draw.exponential(drawn[rows] / share[rows]) * self._mean[station[rows]]
         if self._piled:
             out += self._before[station] + self._growth[station] * (at / self._length)
+        return out
+
+    def late(self, pod: Ints) -> Floats | None:
+        """How long requests wait for the next quota of their pods; None where none has to."""
+        if self._late is None:
+            return None
+        share, mean = self._late[0][pod], self._late[1]
+        drawn = self.draws.uniform(1, len(pod))[0]
+        out = np.zeros(len(pod))
+        rows = np.flatnonzero(drawn < share)
+        if len(rows):
+            out[rows] = draw.exponential(drawn[rows] / share[rows]) * mean[pod[rows]]
         return out
 
     def take(self, batch: Batch) -> None:

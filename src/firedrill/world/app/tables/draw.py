@@ -1,7 +1,7 @@
 """Draws from tables: the work of requests, waiting times, and the share of requests that wait at all.
 
 `exp`, `log` and `pow` differ in their last bits from machine to machine, so nothing in here computes them
-when a world runs: `quantiles.npy` holds them, made by `quantiles()`.
+when a world runs: `quantiles.npy` and `quota.npy` hold them, made by `quantiles()` and `quota()`.
 """
 
 from __future__ import annotations
@@ -92,3 +92,53 @@ def waiting(rows: NDArray[np.float64], utilisation: NDArray[np.float64]) -> NDAr
     flat, offset = rows.ravel(), np.arange(len(rows)) * (_GRID + 1) + low
     left = flat[offset]
     return left + (flat[offset + 1] - left) * (place - low)
+
+
+_FAR, _STEPS = 8, 64
+"""The tables of quotas reach so many deviations, with so many steps for each."""
+
+
+def quota() -> NDArray[np.float64]:
+    """What is left over of a quota's work, from scratch: 2 x (8 x 64 + 1); for those who make the file anew.
+
+    Work comes in periods, normally distributed, with a mean that is `b` deviations below the quota. By
+    Spitzer's identity for random walks: the share of periods at whose end work is left over, and how much of
+    it there is on average, in deviations. Rows by what, columns by `b`.
+    """
+    from math import erfc, exp, pi, sqrt
+
+    share, mean = [], []
+    for step in range(_FAR * _STEPS + 1):
+        b = max(step / _STEPS, 0.5 / _STEPS)
+        below = left = 0.0
+        for k in range(1, 200_000):
+            far = b * sqrt(k)
+            if far > 9:
+                break
+            tail = 0.5 * erfc(far / sqrt(2))
+            below += tail / k
+            left += exp(-far * far / 2) / sqrt(2 * pi * k) - b * tail
+        share.append(1 - exp(-below))
+        mean.append(left)
+    return np.array([share, mean])
+
+
+@cache
+def _quota() -> NDArray[np.float64]:
+    raw = files("firedrill.world.app.tables").joinpath("quota.npy").read_bytes()
+    found: NDArray[np.float64] = np.load(BytesIO(raw), allow_pickle=False)
+    found.flags.writeable = False
+    return found
+
+
+def left_over(spare: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(share of periods that end with work left over, how much on average in deviations) of a quota.
+
+    Args:
+        spare: by how many deviations the mean work of a period is below the quota.
+    """
+    place = np.minimum(np.maximum(spare, 0.0), _FAR) * _STEPS
+    low = np.minimum(place.astype(np.int64), _FAR * _STEPS - 1)
+    rows = _quota()
+    found = rows[:, low] + (rows[:, low + 1] - rows[:, low]) * (place - low)
+    return found[0], found[1]
