@@ -16,6 +16,7 @@ import numpy as np
 import prometheus_service
 import promql_samples
 from firedrill.world.telemetry import SeriesStore, labels, promql
+from firedrill.world.telemetry.rules import RuleBook, read_groups
 
 SERVICES, PODS = 30, 2
 BOUNDS = [f"{2.0**n / 1000:g}" for n in range(16)] + ["+Inf"]
@@ -102,8 +103,41 @@ def main() -> None:
         coarse = timed(partial(promql.over_range, store, text, START, end, 30_000), 5)
         fine = timed(partial(promql.over_range, store, text, START, end, 15_000), 5)
         line(f"an hour, 121 and 241 steps: {name}", "< 50 ms", f"{coarse:.1f}, {fine:.1f} ms")
+    rules(store, end)
     if "--prometheus" in sys.argv:
         compare(store, end)
+
+
+def rules(store: SeriesStore, end: int) -> None:
+    """Eighty rules, each evaluation thirty seconds after the last."""
+    texts = [
+        f"histogram_quantile({q}, sum by (le, service) (rate(duration_seconds_bucket[2m]))) > {limit}"
+        for q, limit in ((0.5, 1), (0.9, 2), (0.95, 3), (0.99, 4), (0.99, 8))
+    ]
+    texts += [
+        f"sum by (service) (rate(calls_total{{code='{code}'}}[5m])) "
+        "/ sum by (service) (rate(calls_total[5m])) > 0.5"
+        for code in ("404", "500")
+    ]
+    texts += [f"sum by (service) (rate(calls_total[2m])) == {n}" for n in range(6)]
+    texts += [f"container_stat{{stat='s{n}'}} > 1e9" for n in range(60)]
+    texts += [f"absent(container_stat{{stat='s{n}'}})" for n in range(7)]
+    book = RuleBook()
+    entries = [{"alert": f"Alert{n}", "expr": text, "for": "2m"} for n, text in enumerate(texts)]
+    book.add(read_groups([{"name": "all", "rules": entries}], "bench"))
+    book.advance(store, end - 31_000)
+    begin = time.perf_counter()
+    book.advance(store, end)
+    first = time.perf_counter() - begin
+    times = []
+    for round_ in range(1, 21):
+        begin = time.perf_counter()
+        book.advance(store, end + round_ * 30_000)
+        times.append(time.perf_counter() - begin)
+    whole = sorted(times)[len(times) // 2] * 1000
+    count = len(store.numbers(None))
+    line(f"{len(texts)} rules once, on {count} series", "", f"{whole:.1f} ms (first {first * 1000:.0f})")
+    line("an alert rule, on average", "< 1 ms", f"{whole / len(texts):.3f} ms")
 
 
 def compare(store: SeriesStore, end: int) -> None:
