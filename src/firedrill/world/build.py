@@ -107,8 +107,10 @@ def make_world(
     if settle and manifests:
         world.run_for(2 * _SETTLE)
     if application is not None:
+        from firedrill.world import telling
         from firedrill.world.app import traffic
 
+        telling.listen()
         world.run_until_ms(start - 2 * _SETTLE)
         traffic.start(world, application)
     world.run_until_ms(start)

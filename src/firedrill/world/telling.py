@@ -5,12 +5,14 @@ The traffic knows neither logs nor traces, and these know no traffic: here they 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.rows import KINDS
 from firedrill.world.app.traffic import TICK_MS, Traffic, rows_of
+from firedrill.world.kube.kubelet import history, lines
 from firedrill.world.telemetry.traces import Call, Names, Operation, Pod, Service, Tick
 
 if TYPE_CHECKING:
@@ -93,3 +95,23 @@ def _call(graph: Graph, number: int) -> Call:
     target = int(graph.edge_target[number])
     host = call.host.rpartition(":")[0]
     return Call(target, call.protocol, host, queue, call.timeout_ms, consumer)
+
+
+def _speak(world: World, record: history.Record, start: int, end: int) -> Sequence[lines.Line]:
+    """The lines of a container about its requests; see `lines.Speaker`."""
+    scratch = history.runs(world).scratch
+    made = scratch.get("requests")
+    if made is None:
+        requests = requests_of(world)
+        if requests is None:
+            return ()
+        from firedrill.world.telemetry.logs.requests import RequestLines
+
+        made = scratch["requests"] = RequestLines(requests)
+    out: Sequence[lines.Line] = made.lines(record.uid, record.container, record.run.attempt, start, end)
+    return out
+
+
+def listen() -> None:
+    """Let everybody who reads logs in this process see what programs write about requests."""
+    lines.on_lines("requests", _speak)

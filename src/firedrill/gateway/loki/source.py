@@ -35,6 +35,9 @@ class ClusterLogs:
     """
 
     def __init__(self, world: World) -> None:
+        from firedrill.world import telling
+
+        telling.listen()
         self._world = world
         self._count = -1
         self._by_labels: dict[tuple[tuple[str, str], ...], list[Record]] = {}

@@ -24,7 +24,7 @@ from firedrill.world.telemetry.logs.logql.pipeline import Line, Pipeline, select
 from firedrill.world.telemetry.logs.logql.units import SECOND, go_duration, humanized_bytes, number
 
 _WINDOW = 60 * SECOND
-_WIDEST = 600 * SECOND
+_WIDEST = 300 * SECOND
 _UNWRAP = "SampleExtractionErr"
 
 

@@ -1,0 +1,164 @@
+"""What programs write about the requests they serve and make. Moments in ns since the Unix epoch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedrill.world.telemetry.logs import styles
+from firedrill.world.telemetry.logs.styles import style_of
+from firedrill.world.telemetry.logs.wording import Wording
+from firedrill.world.telemetry.traces import ids
+from firedrill.world.telemetry.traces.describe import Describer
+from firedrill.world.telemetry.traces.requests import Names, Requests, Service, Tick
+
+Line = tuple[int, str]
+_LAG_MS = 60_000
+"""A line comes at most so long after the tick in which its request began."""
+_KEPT_TICKS = 80
+_KNOWN_TICKS = 20_000
+_MS = 1_000_000
+
+
+class _Seen(NamedTuple):
+    """A tick, and the rows that make a pod write: those it served, and its calls that failed."""
+
+    tick: Tick
+    served: Mapping[int, NDArray[Any]]
+    called: Mapping[int, NDArray[Any]]
+    refused: Mapping[int, NDArray[Any]]
+    places: Mapping[tuple[str, str, int], int]
+
+
+class RequestLines:
+    """Lines about requests, made of the ticks when they are read.
+
+    Args:
+        requests: of the world.
+    """
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+        self._names = requests.names
+        self._describer = Describer(requests.names)
+        self._ticks: OrderedDict[int, _Seen] = OrderedDict()
+        self._last: dict[int, int] = {}
+        self._writers: dict[int, frozenset[tuple[str, str, int]]] = {}
+
+    def lines(self, uid: str, container: str, attempt: int, start: int, end: int) -> list[Line]:
+        """The lines that one run of a container has written in [start, end), by time."""
+        out: list[Line] = []
+        key = (uid, container, attempt)
+        for number in self._requests.ticks(start // _MS - _LAG_MS, -(-end // _MS)):
+            if self._last.get(number, end) < start or key not in self._writers.get(number, (key,)):
+                continue
+            seen = self._seen(number)
+            place = seen.places.get(key)
+            if place is not None:
+                out += self._of_tick(seen, place, start, end)
+        out.sort(key=lambda line: line[0])
+        return out
+
+    def _of_tick(self, seen: _Seen, place: int, start: int, end: int) -> Iterator[Line]:
+        rows, begin = seen.tick.rows, seen.tick.start * _MS
+        latest = (seen.tick.length + _LAG_MS) * 1000 - 1
+        for server, found in ((True, seen.served.get(place)), (False, seen.called.get(place))):
+            if found is None:
+                continue
+            first, length = (
+                (rows.server_start, rows.server_duration) if server else (rows.start, rows.duration)
+            )
+            moments = begin + np.minimum(first[found] + length[found], latest) * 1000 + found * 7919 % 900
+            inside = (moments >= start) & (moments < end)
+            for one in self._asked(seen.tick, place, found[inside], moments[inside]):
+                for number, text in enumerate(one.told(server=server)):
+                    yield one.at + number * 13, text
+        refused = seen.refused.get(place)
+        if refused is not None:
+            moments = begin + np.minimum(rows.start[refused] + 200, latest) * 1000 + refused * 7919 % 900
+            inside = (moments >= start) & (moments < end)
+            for one in self._asked(seen.tick, place, refused[inside], moments[inside]):
+                for text in one.refusal():
+                    yield one.at, text
+
+    def _asked(self, tick: Tick, place: int, rows: NDArray[Any], moments: NDArray[Any]) -> Iterator[Wording]:
+        """The requests of some rows, with their ids."""
+        if not len(rows):
+            return
+        seed = self._requests.seed
+        high, low = ids.traces(seed, tick.number, tick.rows.root[rows])
+        spans = ids.hexadecimal(ids.spans(seed, tick.number, rows, server=True))
+        halves = zip(ids.hexadecimal(high), ids.hexadecimal(low), strict=True)
+        for row, at, (first, second), span in zip(
+            rows.tolist(), moments.tolist(), halves, spans, strict=True
+        ):
+            yield Wording(self._names, self._describer, tick, row, place, at, first + second, span)
+
+    def _seen(self, number: int) -> _Seen:
+        found = self._ticks.get(number)
+        if found is not None:
+            self._ticks.move_to_end(number)
+            return found
+        tick = self._requests.tick(number)
+        found = self._ticks[number] = _look(self._names, tick)
+        if len(self._ticks) > _KEPT_TICKS:
+            self._ticks.popitem(last=False)
+        if len(self._last) > _KNOWN_TICKS:
+            self._last.clear()
+            self._writers.clear()
+        writing = {*found.served, *found.called, *found.refused}
+        self._writers[number] = frozenset(key for key, place in found.places.items() if place in writing)
+        rows = tick.rows
+        latest = 0
+        if len(rows.start):
+            ends = np.maximum(rows.start + rows.duration, rows.server_start + rows.server_duration)
+            latest = min(int(ends.max()), (tick.length + _LAG_MS) * 1000)
+        self._last[number] = (tick.start + 1) * _MS + latest * 1000
+        return found
+
+
+def _look(names: Names, tick: Tick) -> _Seen:
+    """Which rows make which pods write: programs that say nothing about a row are left out."""
+    rows = tick.rows
+    talks = np.array([_talks(item) for item in names.services] or [(False,) * 4], np.bool_)
+    extra = np.array([bool(item.logs) for item in names.operations] or [False])
+    services = np.array([item.service for item in names.operations] or [0], np.int64)
+    pods = np.array([pod.service for pod in tick.pods] or [0], np.int64)
+    arrived = rows.arrived.astype(np.bool_)
+    callee, caller = services[rows.op], pods[rows.source]
+    good, bad = arrived & (rows.server_kind == 0), arrived & (rows.server_kind != 0)
+    served = (good & (talks[callee, _GOOD] | extra[rows.op])) | (bad & talks[callee, _BAD])
+    # what a failed call makes fail is told by the operation that failed
+    harmless = (rows.kind != 0) & (rows.parent >= 0) & talks[caller, _CALL]
+    refused = (rows.kind != 0) & (rows.pod >= 0) & ~arrived & talks[callee, _REFUSAL]
+    if len(rows.kind):
+        harmless &= rows.server_kind[np.maximum(rows.parent, 0)] == 0
+    return _Seen(
+        tick,
+        _grouped(rows.pod, np.flatnonzero(served)),
+        _grouped(rows.source, np.flatnonzero(harmless)),
+        _grouped(rows.pod, np.flatnonzero(refused)),
+        {(pod.uid, pod.container, pod.attempt): number for number, pod in enumerate(tick.pods)},
+    )
+
+
+_GOOD, _BAD, _CALL, _REFUSAL = range(4)
+
+
+def _talks(service: Service) -> tuple[bool, bool, bool, bool]:
+    """Whether a program writes about what goes well, what fails, calls that fail, and whom it turns away."""
+    style = style_of(service.framework, service.language)
+    refusals = service.database in styles.tables()["refusals"]
+    return style.access is not None, style.failed is not None, style.call is not None, refusals
+
+
+def _grouped(pods: NDArray[Any], rows: NDArray[Any]) -> dict[int, NDArray[Any]]:
+    if not len(rows):
+        return {}
+    order = rows[np.argsort(pods[rows], kind="stable")]
+    owners, first = np.unique(pods[order], return_index=True)
+    return dict(zip(owners.tolist(), np.split(order, first[1:]), strict=True))

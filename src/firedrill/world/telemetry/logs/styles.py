@@ -1,0 +1,128 @@
+"""Forms of log lines, by framework and language."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib.resources import files
+from string import Formatter
+from typing import Any, NamedTuple
+
+import yaml
+
+Values = Mapping[str, Any]
+_LEVELS = ("info", "warn", "error", "fatal")
+
+
+class Shape(NamedTuple):
+    """A template that is cut into texts and names."""
+
+    parts: tuple[tuple[str, str], ...]
+
+    def fill(self, values: Callable[[str], object]) -> str:
+        """The text for values by name."""
+        return "".join(text + str(values(name)) if name else text for text, name in self.parts)
+
+
+class Style(NamedTuple):
+    """How a program logs.
+
+    Attributes:
+        levels: its words for `info`, `warn`, `error`, `fatal`.
+        line, access_line, error: of lines; the last two are `line` where nothing else is said.
+        access, failed, call: of messages; None where it says nothing.
+        stack: `lines`, `inline` or empty.
+        indent: before each line of a stack trace.
+        always_access: what fails also has an access line.
+    """
+
+    levels: Mapping[str, str]
+    line: Shape
+    access_line: Shape
+    error: Shape
+    access: Shape | None
+    failed: Shape | None
+    call: Shape | None
+    stack: str
+    indent: str
+    always_access: bool
+
+
+@cache
+def tables() -> Mapping[str, Any]:
+    """All styles, and what proxies and data stores say."""
+    text = files("firedrill.world.telemetry.logs").joinpath("data/styles.yaml").read_text("utf-8")
+    return yaml.safe_load(text)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=256)
+def style_of(framework: str, language: str) -> Style:
+    """The style of a program."""
+    every = tables()["styles"]
+    for key, wanted in (("frameworks", framework.lower()), ("languages", language.lower())):
+        for item in every:
+            if wanted and wanted in item.get(key, ()):
+                return _style(item)
+    return _style(every[-1])
+
+
+def _style(item: Mapping[str, Any]) -> Style:
+    line = shape(item["line"])
+
+    def optional(name: str) -> Shape | None:
+        return shape(item[name]) if name in item else None
+
+    levels = {name: str(item["levels"].get(name, item["levels"]["error"])) for name in _LEVELS}
+    return Style(
+        levels=levels,
+        line=line,
+        access_line=optional("access_line") or line,
+        error=optional("error") or line,
+        access=optional("access"),
+        failed=optional("failed"),
+        call=optional("call"),
+        stack=item.get("stack", ""),
+        indent=item.get("indent", ""),
+        always_access=bool(item.get("always_access")),
+    )
+
+
+@lru_cache(maxsize=512)
+def shape(text: str) -> Shape:
+    """A template; names stand in braces, doubled braces for braces."""
+    return Shape(tuple((literal, name or "") for literal, name, _, _ in Formatter().parse(text)))
+
+
+def escaped(text: str) -> str:
+    """A text between the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+_CLOCKS: Mapping[str, tuple[str, str, int]] = {
+    "at_rfc": ("%Y-%m-%dT%H:%M:%S.", "Z", 3),
+    "at_clock": ("%Y-%m-%dT%H:%M:%S.", "", 6),
+    "at_log4j": ("%Y-%m-%d %H:%M:%S.", "", 3),
+    "at_python": ("%Y-%m-%d %H:%M:%S,", "", 3),
+    "at_go": ("%Y/%m/%d %H:%M:%S", "", 0),
+    "at_apache": ("%d/%b/%Y:%H:%M:%S", " +0000", 0),
+    "at_php": ("%Y-%m-%dT%H:%M:%S.", "+00:00", 6),
+}
+"""By form: what stands before and behind the digits of a second's parts, and how many of these there are."""
+
+
+@lru_cache(maxsize=16_384)
+def _date(form: str, seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime(form)
+
+
+def moment(name: str, ns: int) -> str:
+    """A moment in one of the forms `at_...`."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    if name == "at_ms":
+        return str(ns // 1_000_000)
+    if name == "at_epoch":
+        return f"{seconds}.{rest // 1000:06d}"
+    before, behind, digits = _CLOCKS[name]
+    return _date(before, seconds) + (f"{rest:09d}"[:digits] if digits else "") + behind

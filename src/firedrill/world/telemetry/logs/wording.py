@@ -1,0 +1,234 @@
+"""The words of a program about one request. Moments in ns since the Unix epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from firedrill.world.telemetry.logs import styles
+from firedrill.world.telemetry.logs.styles import Style, escaped, style_of
+from firedrill.world.telemetry.traces import failures
+from firedrill.world.telemetry.traces.describe import Describer, concrete_path
+from firedrill.world.telemetry.traces.failures import Failure
+from firedrill.world.telemetry.traces.requests import Names, Tick
+
+
+class Wording:
+    """One row as one side of it writes about it; values for templates are made when they are asked for.
+
+    Args:
+        names, describer: of the application.
+        tick, row: the request.
+        place: index of the pod that writes.
+        at: when.
+        trace, span: ids, as hex; the span is the callee's.
+    """
+
+    __slots__ = (
+        "_describer",
+        "_failure",
+        "_message",
+        "_names",
+        "_op",
+        "_place",
+        "_row",
+        "_style",
+        "_tick",
+        "at",
+        "span",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        names: Names,
+        describer: Describer,
+        tick: Tick,
+        row: int,
+        place: int,
+        at: int,
+        trace: str,
+        span: str,
+    ) -> None:
+        self._names, self._describer = names, describer
+        self._tick, self._row, self._place = tick, row, place
+        self.at, self.trace, self.span = at, trace, span
+        service = self._names.services[tick.pods[place].service]
+        self._style: Style = style_of(service.framework, service.language)
+        self._failure: Failure | None = None
+        self._message = ""
+        self._op = int(tick.rows.op[row])
+
+    def told(self, *, server: bool) -> list[str]:
+        """The lines of the callee (or of the caller, about a call that failed)."""
+        style, rows = self._style, self._tick.rows
+        if not server:
+            self._failure = self._describer.failure(self._tick, self._row, server=False)
+            above = int(rows.parent[self._row])
+            self._op = int(rows.op[above]) if above >= 0 else self._op
+            return self._line(style.call, style.line, "warn")
+        extra = [self._extra(name) for name in self._names.operations[self._op].logs]
+        if int(rows.server_kind[self._row]) == 0:
+            return [*extra, *self._line(style.access, style.access_line, "info")]
+        self._failure = self._describer.failure(self._tick, self._row, server=True)
+        out = self._line(style.failed, style.error, "error")
+        if style.failed is not None and style.stack == "lines":
+            # the line itself has said what the first line of some traces says again
+            out += [style.indent + text for text in self._failure.stack]
+        if style.always_access and style.access is not None:
+            self._message = ""
+            out.append(style.access_line.fill(self._value))
+        return out
+
+    def refusal(self) -> list[str]:
+        """What a data store writes about a request that it turned away."""
+        service = self._names.services[self._tick.pods[self._place].service]
+        outcome = self._names.outcomes[int(self._tick.rows.kind[self._row])]
+        level, text = styles.tables()["refusals"].get(service.database, {}).get(outcome, ("", ""))
+        if not text:
+            return []
+        self._message = text
+        return self._filled(self._style.line, level)
+
+    def _extra(self, text: str) -> str:
+        self._message = text
+        return self._filled(self._style.line, "info")[0]
+
+    def _line(self, message: styles.Shape | None, line: styles.Shape, level: str) -> list[str]:
+        if message is None:
+            return []
+        self._message = message.fill(self._value)
+        return self._filled(line, level)
+
+    def _filled(self, line: styles.Shape, level: str) -> list[str]:
+        word = self._style.levels[level]
+        text = line.fill(lambda name: word if name == "level" else self._value(name))
+        return text.split("\n")
+
+    def _value(self, name: str) -> object:
+        if name.startswith("at_"):
+            return styles.moment(name, self.at)
+        return _VALUES[name](self)
+
+    @property
+    def mark(self) -> int:
+        """A number that belongs to this row."""
+        return crc32(f"{self._tick.number}/{self._row}".encode())
+
+    @property
+    def outcome(self) -> str:
+        """How the request ended for the callee."""
+        return self._names.outcomes[int(self._tick.rows.server_kind[self._row])]
+
+    @property
+    def title(self) -> str:
+        """The operation's, without the method that some put before a gRPC name."""
+        return self._names.operations[self._op].title
+
+    @property
+    def route(self) -> tuple[str, str]:
+        """Method and path of an HTTP operation; of a proxy those it passes on; else what is on the wire."""
+        title = self.title
+        method, _, path = title.partition(" ")
+        if path.startswith("/"):
+            return method, path
+        for row in self._below():
+            title = self._names.operations[int(self._tick.rows.op[row])].title
+            method, _, path = title.partition(" ")
+            if path.startswith("/"):
+                return method, path
+        return "POST", "/" + self.title
+
+    def _below(self) -> list[int]:
+        """The rows of the calls that this one made."""
+        found: list[int] = np.flatnonzero(self._tick.rows.parent == self._row).tolist()
+        return found
+
+    def status(self) -> int:
+        """HTTP status of the answer."""
+        return 200 if self.outcome == self._names.outcomes[0] else failures.http_status(self.outcome) or 503
+
+    def peer(self) -> str:
+        """Whom a call went to, as `host:port`; for what was served, whom it called first."""
+        row = self._row
+        if self._failure is None or int(self._tick.rows.pod[row]) == self._place:
+            row = next(iter(self._below()), row)
+        call = self._names.calls[int(self._tick.rows.edge[row])]
+        callee = self._names.services[self._names.operations[call.target].service]
+        return f"{call.host or callee.workload}:{callee.port}"
+
+    def took(self) -> int:
+        """µs that the callee worked on it."""
+        return int(self._tick.rows.server_duration[self._row])
+
+    def error(self) -> str:
+        """What went wrong."""
+        return self._failure.message if self._failure is not None else ""
+
+    def stack(self) -> str:
+        """The stack trace as one text."""
+        return "\n".join(self._failure.stack) if self._failure is not None else ""
+
+    def words(self) -> list[str]:
+        """The service's name in parts."""
+        return self._names.services[self._tick.pods[self._place].service].name.replace("-", "_").split("_")
+
+    def operation(self) -> str:
+        """The operation in a word, or as the title has it where that is an HTTP path."""
+        method, path = self.route
+        last = self.title.rpartition("/")[2]
+        return (
+            self.title
+            if path.startswith("/") and method + " " + path == self.title and "." not in path
+            else last
+        )
+
+    def request_id(self) -> str:
+        """An id such as proxies give to requests."""
+        mark = self.mark
+        tail = mark * 65_537 % (1 << 48)
+        return f"{mark:08x}-{mark % 65_521:04x}-4{mark % 4093:03x}-a{mark % 4091:03x}-{tail:012x}"
+
+    def flag(self) -> str:
+        """What a proxy notes about its upstream."""
+        kinds = [int(self._tick.rows.kind[row]) for row in self._below()]
+        outcome = self._names.outcomes[next((kind for kind in reversed(kinds) if kind), 0)]
+        return str(styles.tables()["flags"].get(outcome, "-"))
+
+
+_VALUES: Mapping[str, Any] = {
+    "message": lambda one: one._message,
+    "jmessage": lambda one: escaped(one._message),
+    "type": lambda one: one._failure.type if one._failure is not None else "",
+    "stack": Wording.stack,
+    "jstack": lambda one: escaped(one.stack()),
+    "trace": lambda one: one.trace,
+    "span": lambda one: one.span,
+    "pod": lambda one: one._tick.pods[one._place].name,
+    "service": lambda one: one._names.services[one._tick.pods[one._place].service].name,
+    "class": lambda one: "".join(word[:1].upper() + word[1:] for word in one.words()),
+    "file": lambda one: "_".join(one.words()),
+    "number": lambda one: 20 + one.mark % 180,
+    "thread": lambda one: 1 + one.mark % 10,
+    "method": lambda one: one.route[0],
+    "path": lambda one: concrete_path(one.route[1], one.mark % 64),
+    "route": lambda one: one.route[1],
+    "status": Wording.status,
+    "code": lambda one: (
+        failures.grpc_status(one.outcome)[0] if one.outcome != one._names.outcomes[0] else "OK"
+    ),
+    "took": lambda one: one.took() // 1000,
+    "took_s": lambda one: f"{one.took() / 1e6:.4f}",
+    "bytes": lambda one: 180 + one.mark % 9000,
+    "title": lambda one: one.title,
+    "rpc": lambda one: one.title.rpartition("/")[2],
+    "operation": Wording.operation,
+    "peer": Wording.peer,
+    "ip": lambda one: f"10.244.{1 + one.mark % 3}.{10 + one.mark // 7 % 40}",
+    "id": Wording.request_id,
+    "flags": Wording.flag,
+    "error": Wording.error,
+}

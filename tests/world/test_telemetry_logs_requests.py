@@ -1,0 +1,232 @@
+"""Lines about requests: the forms of each language, and the same counts as the traffic, for every reader."""
+
+import json
+import re
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from firedrill.gateway.loki import ClusterLogs
+from firedrill.world.app import load_package, traffic
+from firedrill.world.app.rows import KINDS
+from firedrill.world.build import make_world
+from firedrill.world.kube import kubelet
+from firedrill.world.kube.api import Client
+from firedrill.world.telemetry.logs import styles
+from firedrill.world.telemetry.logs.logql import Engine, parse
+from firedrill.world.telemetry.logs.requests import RequestLines
+from firedrill.world.telemetry.traces import (
+    Call,
+    Fixed,
+    Names,
+    Operation,
+    Pod,
+    Search,
+    Service,
+    Traces,
+    table,
+)
+from firedrill.world.telling import requests_of
+from firedrill.world.world import World
+
+START = 1_767_603_600_000
+MS = 1_000_000
+PROGRAMS = sorted(
+    {(name, "") for item in styles.tables()["styles"] for name in item.get("frameworks", ())}
+    | {("", name) for item in styles.tables()["styles"] for name in item.get("languages", ())}
+    | {("", "cobol")}
+)
+
+
+def _fixed(framework: str, language: str, kinds: tuple[int, int, int] = (0, 0, 0)) -> Fixed:
+    """A program serves two requests; `kinds` are outcomes of both and of the call that the second makes."""
+    names = Names(
+        "shop",
+        (
+            Service("my-shop", "shop", "my-shop", language, framework, 8080),
+            Service("cart", "shop", "cart", "go", "grpc-go", 7070),
+            Service("users", "shop", "users", "python", "locust"),
+        ),
+        (
+            Operation(0, "show", "GET /item/{id}", 'no "item"'),
+            Operation(1, "get", "shop.Cart/Get", "no cart"),
+        ),
+        (Call(0, "http"), Call(1, "grpc", timeout_ms=500)),
+        KINDS,
+    )
+    pods = [
+        Pod(number, "shop", f"{item.name}-1", f"uid-{number}", "n", "main")
+        for number, item in enumerate(names.services)
+    ]
+    base = {"parent": -1, "edge": 0, "op": 0, "source": 2, "pod": 0, "duration": 900, "arrived": 1}
+    first = base | {"root": 0, "start": 1000, "server_start": 1100, "server_duration": 700}
+    second = base | {"root": 1, "start": 2000, "server_start": 2100, "server_duration": 2_000_000}
+    call = {"parent": 1, "root": 1, "edge": 1, "op": 1, "source": 0, "pod": 1, "start": 2200, "duration": 500}
+    if kinds[2] == 0:
+        call |= {"arrived": 1, "server_start": 2300, "server_duration": 300}
+    rows = [
+        first | {"kind": kinds[0], "server_kind": kinds[0]},
+        second | {"kind": kinds[1], "server_kind": kinds[1]},
+        call | {"kind": kinds[2]},
+    ]
+    return Fixed(names, START, 5000, [table(rows), table([])], pods, seed=5)
+
+
+def _lines(fixed: Fixed, start: int = 0, end: int = 1 << 62, uid: str = "uid-0") -> list[tuple[int, str]]:
+    return RequestLines(fixed).lines(uid, "main", 0, start, end)
+
+
+@pytest.mark.parametrize(("framework", "language"), PROGRAMS)
+def test_every_style_writes_good_and_bad(framework: str, language: str) -> None:
+    style = styles.style_of(framework, language)
+    good = [text for _, text in _lines(_fixed(framework, language))]
+    assert bool(good) == (style.access is not None)
+    bad = [text for _, text in _lines(_fixed(framework, language, (1, 2, 6)))]
+    if style.failed is not None:
+        whole = "\n".join(bad)
+        proxied = "upstream" in whole
+        assert proxied or 'no "item"' in whole or 'no \\"item\\"' in whole or "HTTP/1.1" in whole
+    for text in good + bad:
+        assert "\n" not in text
+        assert not re.search(r"\{[a-z_]+\}", text.replace("{id}", "").replace("{productId}", ""))
+        if text.startswith("{"):
+            json.loads(text)
+
+
+def test_stack_traces_have_several_lines() -> None:
+    for language, first in (
+        ("java", "java.lang.IllegalStateException"),
+        ("python", "Traceback"),
+        ("dotnet", "      System."),
+    ):
+        texts = [text for _, text in _lines(_fixed("", language, (1, 0, 0)))]
+        start = next(number for number, text in enumerate(texts) if text.startswith(first))
+        assert start > 0
+        assert len(texts) > start + 2
+    moments = [at for at, _ in _lines(_fixed("", "python", (1, 0, 0)))]
+    assert all(one <= two for one, two in pairwise(moments))
+
+
+def test_what_went_wrong_is_said_once_where_it_is_known() -> None:
+    needed = [text for _, text in _lines(_fixed("", "python", (0, 2, 6)))]
+    assert sum("[Errno 111] Connection refused" in text for text in needed if "Traceback" not in text) == 2
+    assert needed[-1] == 'ConnectionRefusedError: no "item": [Errno 111] Connection refused'
+    spared = [text for _, text in _lines(_fixed("", "python", (0, 0, 6)))]
+    (warning,) = [text for text in spared if "WARNING" in text]
+    assert "call to cart:7070 failed: [Errno 111] Connection refused" in warning
+
+
+def test_lines_come_when_a_request_ends() -> None:
+    found = _lines(_fixed("nginx", ""))
+    begin = START * MS
+    assert begin + 1_800_000 <= found[0][0] < begin + 1_801_000
+    assert begin + 2_002_100_000 <= found[1][0] < begin + 2_002_101_000
+    for cut in (found[1][0], found[1][0] + 1):
+        parts = _lines(_fixed("nginx", ""), 0, cut) + _lines(_fixed("nginx", ""), cut)
+        assert parts == found
+    assert '"GET /item/' in found[0][1]
+    assert _lines(_fixed("nginx", ""), uid="uid-9") == []
+
+
+def test_lines_that_come_very_late_come_within_a_minute() -> None:
+    fixed = _fixed("nginx", "")
+    fixed._tables[0].server_duration[1] = 10**9
+    late = _lines(fixed)[-1][0]
+    assert late < (START + 65_001) * MS
+    assert _lines(fixed, late, late + 1) == _lines(fixed)[-1:]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    package = load_package("online-boutique")
+    found = make_world(4, manifests=package.manifests, application=package.application, age_days=1)
+    Client(found).delete("services", "default", "redis-cart")
+    found.run_for(60_000)
+    return found
+
+
+def _pod(world: World, app: str) -> str:
+    found = [item["metadata"] for item in world.cluster.store.list("pods", "default")]
+    return next(str(meta["name"]) for meta in found if meta["labels"].get("app") == app)
+
+
+def test_lines_count_what_requests_do(world: World) -> None:
+    pod = _pod(world, "frontend")
+    end = world.now - 30_000
+    told = kubelet.read_log(world, "default", pod, "server", since_ms=end - 60_000)
+    lines = [json.loads(text) for text in told if text.startswith("{")]
+    statuses = [line for line in lines if line["message"] in {"request complete", "request error"}]
+    graph = world.cluster.part(traffic.Traffic).graph
+    assert graph is not None
+    expected = {"request complete": 0, "request error": 0}
+    part = world.cluster.part(traffic.Traffic)
+    for number in range(len(part.history)):
+        rows = traffic.rows_of(world, number)
+        record = next(part.history.after(number))
+        mine = [item.name == pod for item in record.inputs.topology.pods]
+        ends = record.inputs.moment * 1000 + rows.server_start + rows.server_duration
+        here = (
+            rows.arrived
+            & np.array(mine)[rows.pod]
+            & (ends >= (end - 60_000) * 1000)
+            & (ends < world.now * 1000)
+        )
+        failed = rows.server_kind[here] != 0
+        expected["request complete"] += int((~failed).sum())
+        expected["request error"] += int(failed.sum())
+    found = {name: sum(line["message"] == name for line in statuses) for name in expected}
+    assert found == expected
+    assert found["request error"] > 50
+    assert any("Can't access cart storage" in line.get("error", "") for line in statuses)
+
+
+def test_loki_tells_what_kubectl_tells(world: World) -> None:
+    engine = Engine(ClusterLogs(world))
+    start, end = (world.now - 20_000) * MS, (world.now + 1) * MS
+    for app in ("frontend", "cartservice", "currencyservice"):
+        query: Any = parse(f'{{namespace="default", app="{app}"}}')
+        found = engine.logs(query, start, end, 5000, backward=False)
+        container = found[0].known.stream["container"]
+        told = kubelet.read_log(world, "default", _pod(world, app), container, since_ms=world.now - 20_000)
+        assert [one.text for one in found] == told
+        assert len(told) > 5
+
+
+def test_a_line_leads_to_its_trace(world: World) -> None:
+    requests = requests_of(world)
+    assert requests is not None
+    told = kubelet.read_log(world, "default", _pod(world, "frontend"), "server", tail=40)
+    failed = [json.loads(text) for text in told if "request error" in text]
+    traces = Traces(requests)
+    trace = traces.trace(failed[-1]["trace_id"])
+    assert trace is not None
+    span = next(span for span in trace.spans if span.service == "frontend" and span.kind == "server")
+    assert span.error
+    assert span.message == failed[-1]["error"]
+    (same,) = traces.search(Search("frontend", start=span.start, end=span.start, limit=1))
+    assert same.trace_id == trace.trace_id
+
+
+def test_stack_traces_of_the_application_are_found(world: World) -> None:
+    engine = Engine(ClusterLogs(world))
+    query: Any = parse(
+        'sum(count_over_time({app="cartservice"} |= "Name or service not known (redis-cart:6379)" [30s]))'
+    )
+    found: Any = engine.metric(query, world.now * MS, world.now * MS, 1)
+    assert found.values[0][0] > 20
+    before: Any = engine.metric(query, world.start * MS, world.start * MS, 1)
+    assert before.labels == ()
+
+
+def test_forks_tell_the_same(world: World) -> None:
+    digest = world.digest()
+    pod = _pod(world, "frontend")
+    here = kubelet.read_log(world, "default", pod, "server", tail=200)
+    assert kubelet.read_log(world.fork(), "default", pod, "server", tail=200) == here
+    assert world.digest() == digest
+    twin = world.fork()
+    twin.run_for(10_000)
+    assert kubelet.read_log(twin, "default", pod, "server", tail=2000)[-3:] != here[-3:]
+    assert kubelet.read_log(world, "default", pod, "server", tail=200) == here
