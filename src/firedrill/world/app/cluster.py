@@ -43,12 +43,13 @@ def running_pods(world: World, graph: Graph) -> tuple[Running, ...]:
     """The pods whose programs run and have opened their ports, in the order of services and creation."""
     services = graph.app.services
     load = graph.app.load
-    places = [(item.workload, item.container) for item in services] + [(load.workload, load.container)]
+    places = [((item.workload, *item.also), item.container) for item in services]
+    places.append(((load.workload,), load.container))
     states = kubelets(world).pods
     out = []
-    for service, ((resource, name), container) in enumerate(places):
-        owner = world.cluster.store.get(resource, graph.app.namespace, name)
-        for obj in _pods_of(world, owner) if owner is not None else ():
+    for service, (workloads, container) in enumerate(places):
+        owners = [world.cluster.store.get(kind, graph.app.namespace, name) for kind, name in workloads]
+        for obj in [pod for owner in owners if owner is not None for pod in _pods_of(world, owner)]:
             state = states.get(uid_of(obj))
             found = state.containers.get(container) if state is not None else None
             run = found.run if found is not None else None

@@ -48,7 +48,11 @@ def lint(package: Package) -> list[Finding]:
 def _workloads(package: Package) -> Iterator[Finding]:
     application = package.application
     load = application.load
-    places = [(f"services.{item.name}", item.workload, item.container) for item in application.services]
+    places = [
+        (f"services.{item.name}", workload, item.container)
+        for item in application.services
+        for workload in (item.workload, *item.also)
+    ]
     for where, workload, name in [*places, ("load", load.workload, load.container)]:
         if container_of(workload, name, package.manifests) is None:
             kind = workload[0].partition(".")[0]

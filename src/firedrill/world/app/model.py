@@ -132,6 +132,7 @@ class Service:
     Attributes:
         name: in the graph.
         workload: (resource, name), such as `("deployments.apps", "cart")`.
+        also: further workloads that run the program, such as other versions behind the same Service.
         container: that runs the program.
         language, framework: decide the form of its logs and errors.
         port, protocol: where it answers.
@@ -164,6 +165,7 @@ class Service:
     needs: Needs
     health: str
     database: str
+    also: tuple[tuple[str, str], ...]
     operations: tuple[Operation, ...]
 
 

@@ -85,10 +85,14 @@ def read_application(graph: str, load: str, source: str = "") -> Application:
 
 
 def _workload(fields: Fields, default: str) -> tuple[str, str]:
-    kind, _, name = fields.text("workload", f"deployment/{default}").partition("/")
+    return _named_workload(fields, "workload", fields.text("workload", f"deployment/{default}"))
+
+
+def _named_workload(fields: Fields, member: str, text: str) -> tuple[str, str]:
+    kind, _, name = text.partition("/")
     if kind not in _RESOURCES or not name:
         raise fields.wrong(
-            "workload", "names no workload", f"write one of {'/, '.join(_RESOURCES)}/ and its name"
+            member, "names no workload", f"write one of {'/, '.join(_RESOURCES)}/ and its name"
         )
     return _RESOURCES[kind], name
 
@@ -124,6 +128,7 @@ def _service(fields: Fields, name: str) -> Service:
         ),
         health=fields.text("health", ""),
         database=fields.text("database", ""),
+        also=tuple(_named_workload(fields, "also", text) for text in fields.texts("also")),
         operations=fields.mapping_of("operations", _operation),
     )
     memory.done(None)

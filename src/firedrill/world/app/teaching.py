@@ -30,13 +30,18 @@ def teach(world: World, application: Application, manifests: Sequence[Obj]) -> N
     """
     shared: dict[Reference, list[Service]] = {}
     for service in application.services:
-        reference = image_of(service, manifests)
-        if reference is not None:
+        for reference in images_of(service, manifests):
             shared.setdefault(reference, []).append(service)
     for reference, services in shared.items():
-        if reference.repository not in world.cluster.part(catalogue.Catalogue).repositories:
-            continue  # a public image: its program is known
-        catalogue.set_variant(world, reference, _taught(catalogue.program_of(world, reference), services))
+        program = catalogue.program_of(world, reference)
+        if reference.repository in world.cluster.part(catalogue.Catalogue).repositories:
+            catalogue.set_variant(world, reference, _taught(program, services))
+            continue
+        # A public image: its program is known, but for ports that it is told of, such as a gateway's.
+        ports = {item.port for item in program.listens}
+        told = tuple(Listen(item.port, _spoken(item)) for item in services if item.port not in ports)
+        if told:
+            catalogue.set_variant(world, reference, replace(program, listens=(*program.listens, *told)))
 
 
 def _taught(program: Program, services: Sequence[Service]) -> Program:
@@ -56,11 +61,16 @@ def _taught(program: Program, services: Sequence[Service]) -> Program:
 
 def _listens(known: tuple[Listen, ...], service: Service) -> tuple[Listen, ...]:
     """The ports of a program, with what the service speaks at its own one."""
-    spoken: Protocol = service.protocol if service.protocol in ("http", "grpc") else "tcp"
     return tuple(
-        replace(item, protocol=spoken) if item.port == service.port and item.protocol != "https" else item
+        replace(item, protocol=_spoken(service))
+        if item.port == service.port and item.protocol != "https"
+        else item
         for item in known
     )
+
+
+def _spoken(service: Service) -> Protocol:
+    return service.protocol if service.protocol in ("http", "grpc") else "tcp"
 
 
 def _needed(names: Sequence[tuple[str, ...]], services: Sequence[Service]) -> tuple[str, ...]:
@@ -70,10 +80,15 @@ def _needed(names: Sequence[tuple[str, ...]], services: Sequence[Service]) -> tu
     return tuple(name for name in dict.fromkeys(names[0]) if all(name in other for other in names))
 
 
-def image_of(service: Service, manifests: Sequence[Obj]) -> Reference | None:
-    """The image of a service's program; None where the manifests have no such workload or container."""
-    container = container_of(service.workload, service.container, manifests)
-    return parse_reference(str(container.get("image") or "")) if container is not None else None
+def images_of(service: Service, manifests: Sequence[Obj]) -> list[Reference]:
+    """The images of a service's program, each once."""
+    out: list[Reference] = []
+    for workload in (service.workload, *service.also):
+        container = container_of(workload, service.container, manifests)
+        reference = parse_reference(str(container.get("image") or "")) if container is not None else None
+        if reference is not None and reference not in out:
+            out.append(reference)
+    return out
 
 
 def container_of(workload: tuple[str, str], name: str, manifests: Sequence[Obj]) -> Obj | None:

@@ -160,7 +160,7 @@ def _learn_container(
         part.repositories[reference.repository] = repository
     else:
         catalogue.set_program(world, reference.repository, new, re.escape(reference.tag))
-    if reference.tag and known is not public:
+    if reference.tag and (public is None or known is not public):
         same = part.variants.get(f"{reference.repository}:{reference.tag}")
         catalogue.set_variant(world, reference, _merged(same, new) if same is not None else new)
 
