@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 FAR = 1 << 60
 _FEW = 8
 _BIG = 1 << 44
@@ -31,6 +32,7 @@ class Selection:
         numbers: of each series, in the store.
         plain: positions of the series that consist of one row of chunks.
         rows: those rows.
+        offset, born, dead: of those rows, in ms and slots; a selection holds while none of it changes.
         mixed: positions of all others (rows that followed each other, samples that were not scraped).
     """
 
@@ -38,6 +40,9 @@ class Selection:
     numbers: tuple[int, ...]
     plain: Ints
     rows: Ints
+    offset: Ints
+    born: Ints
+    dead: Ints
     mixed: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -73,7 +78,9 @@ def choose(store: SeriesStore, name: str | None, matchers: tuple[Matcher, ...]) 
         else:
             mixed.append(position)
     labels = LabelSets([store.labels(number) for number in found])
-    return Selection(labels, tuple(found), np.array(plain, np.int64), np.array(rows, np.int64), tuple(mixed))
+    places = np.array(rows, np.int64)
+    spans = store.spans(places)
+    return Selection(labels, tuple(found), np.array(plain, np.int64), places, *spans, tuple(mixed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,29 @@ def _pick(array: NDArray[Any], index: Ints) -> NDArray[Any]:
     return np.take(array.ravel(), flat, mode="clip")
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest sample of each series at a moment: values, whether there is any, times in ms."""
+
+    values: Floats
+    there: Bools
+    times: Ints
+
+
+def newest(store: SeriesStore, chosen: Selection, at_ms: int, lookback_ms: int, *, left_open: bool) -> Newest:
+    """The newest samples of the rows of a selection (its `plain` part) that are not too old."""
+    interval, offset = store.interval_ms, chosen.offset
+    slot = np.minimum((min(at_ms, store.until_ms) - offset) // interval, chosen.dead - 1)
+    times = slot * interval + offset
+    oldest = at_ms - lookback_ms
+    there = times > oldest if left_open else times >= oldest
+    there &= slot >= np.maximum(chosen.born, store.floor)
+    ended = slot == chosen.dead - 1
+    if bool(ended.any()):
+        there &= ~(ended & (times + interval <= at_ms))
+    return Newest(store.cells(chosen.rows, slot, there), there, times)
+
+
 def load(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> list[Samples]:
     """The samples of a selection between two times (both included), in at most two pieces."""
     out = []
@@ -191,7 +221,9 @@ def load(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> l
 
 def _regular(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> Samples | None:
     interval = store.interval_ms
-    offset, born, end = store.lives(chosen.rows)
+    offset = chosen.offset
+    born = np.maximum(chosen.born, store.floor)
+    end = np.maximum(np.minimum(chosen.dead, (store.until_ms - offset) // interval + 1), born)
     first = max((start_ms - interval) // interval + 1, int(born.min()))
     first = max(first - 1, int(born.min()))
     last = min(end_ms // interval + 1, int(end.max()))
@@ -199,7 +231,7 @@ def _regular(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) 
         return None
     values = store.gather(chosen.rows, first, last)
     low, high = np.clip(born - first, 0, last - first), np.clip(end - first, 0, last - first)
-    ends = store.ends(chosen.rows)
+    ends = np.where(chosen.dead == FAR, FAR, chosen.dead * interval + offset)
     return Samples(chosen.plain, values, low, high, ends, first, interval, offset)
 
 

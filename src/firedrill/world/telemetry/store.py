@@ -35,6 +35,7 @@ class SeriesStore:
         interval_ms: between two scrapes of a target.
         retention_ms: how long samples are kept at least; they go by the chunk.
         until_ms: all that was due up to this moment has been scraped.
+        floor: the first slot that is still kept.
     """
 
     def __init__(self, *, interval_ms: int = 15_000, retention_ms: int = 36 * 3_600_000) -> None:
@@ -49,7 +50,7 @@ class SeriesStore:
         self._sealed: dict[int, Floats] = {}
         self._open: Floats = np.zeros((256, SLOTS))
         self._open_index = -1
-        self._floor = 0
+        self.floor = 0
         self._targets: dict[str, Target] = {}
         self._blocks: dict[int, Block] = {}
         self._next_block = 0
@@ -210,9 +211,9 @@ class SeriesStore:
         kept = (index * SLOTS * self.interval_ms - self.retention_ms) // (SLOTS * self.interval_ms)
         if any(old < kept for old in self._sealed):
             self._sealed = {old: chunk for old, chunk in self._sealed.items() if old >= kept}
-            self._floor = kept * SLOTS
+            self.floor = kept * SLOTS
             for series in self._loose.values():
-                series.forget(self._floor * self.interval_ms)
+                series.forget(self.floor * self.interval_ms)
 
     # --- rows
 
@@ -377,13 +378,31 @@ class SeriesStore:
         """Offset in ms, first slot and end slot (not included) of rows, as scraped until now."""
         offset, dead = self._offset[rows], self._dead[rows]
         end = np.minimum(dead, (self.until_ms - offset) // self.interval_ms + 1)
-        born = np.maximum(self._born[rows], self._floor)
+        born = np.maximum(self._born[rows], self.floor)
         return offset, born, np.maximum(end, born)
 
     def ends(self, rows: Ints) -> Ints:
         """The time of each row's marker in ms, or `NEVER` where it goes on."""
         dead = self._dead[rows]
         return np.where(dead == NEVER, NEVER, dead * self.interval_ms + self._offset[rows])
+
+    def spans(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
+        """Offset in ms, first slot and end slot of rows (`NEVER` where they go on)."""
+        return self._offset[rows], self._born[rows], self._dead[rows]
+
+    def cells(self, rows: Ints, slots: Ints, wanted: NDArray[np.bool_]) -> Floats:
+        """One value of each row; of those that are not wanted it means nothing."""
+        index = slots // SLOTS
+        chunk = self._open
+        if len(rows) and bool((index == self._open_index).all()):
+            return chunk[rows, slots - self._open_index * SLOTS]
+        out = np.zeros(len(rows))
+        for one in np.unique(index[wanted]).tolist():
+            found = chunk if one == self._open_index else self._sealed.get(one)
+            if found is not None:
+                here = np.flatnonzero(wanted & (index == one) & (rows < len(found)))
+                out[here] = found[rows[here], slots[here] - one * SLOTS]
+        return out
 
     def gather(self, rows: Ints, first: int, end: int) -> Floats:
         """The values of rows in the slots `[first, end)`; those outside of a row's life mean nothing."""

@@ -121,6 +121,8 @@ def _at_one_moment(value: Value, at_ms: int) -> Answer:
         if vector.present is None:
             return Vector(vector.labels.items, vector.values[:, 0], at_ms)
         rows = np.flatnonzero(vector.present[:, 0])
+        if not len(rows):
+            return Vector((), np.empty(0), at_ms)
         labels = tuple(vector.labels.items[row] for row in rows.tolist())
         return Vector(labels, vector.values[rows, 0], at_ms)
     return Scalar(float(value[0]), at_ms)

@@ -36,7 +36,7 @@ from firedrill.world.telemetry.promql.values import (
     Vec,
     empty,
 )
-from firedrill.world.telemetry.selection import FAR, Samples, Selection, load, name_matcher
+from firedrill.world.telemetry.selection import FAR, Samples, Selection, load, name_matcher, newest
 
 _ALONE = LabelSets([EMPTY])
 
@@ -155,6 +155,10 @@ def _latest(
     # a sample as old as the look-back counts in Prometheus 2 only
     starts = stops - context.options.lookback_ms
     context.charge(len(chosen) * steps)
+    if steps == 1 and not chosen.mixed:
+        left_open, lookback = context.options.left_open, context.options.lookback_ms
+        found = newest(context.store, chosen, int(stops[0]), lookback, left_open=left_open)
+        return found.values[:, None], found.there[:, None], found.times[:, None], chosen
     values, times = np.zeros((len(chosen), steps)), np.zeros((len(chosen), steps), np.int64)
     present = np.zeros((len(chosen), steps), bool)
     for piece in load(context.store, chosen, int(starts.min()), int(stops.max())):
