@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,13 @@ def test_any_value_anywhere_is_read_or_refused(path: str, value: Any) -> None:
         compile_graph(read(changed(path, value)))
     except InputError as told:
         assert told.problem
+
+
+def test_the_example_of_the_documentation_is_read() -> None:
+    page = Path(__file__).parents[2] / "docs" / "applications.md"
+    graph, load = re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    compiled = compile_graph(read_application(graph, load))
+    assert len(compiled.op_names) == 4
 
 
 def test_a_folder_is_a_package(tmp_path: Path) -> None:
