@@ -15,7 +15,7 @@ from firedrill.world.telemetry.promql.nodes import TYPE_NAMES, Matrix, Node, Sub
 from firedrill.world.telemetry.promql.options import DEFAULT, Options
 from firedrill.world.telemetry.promql.parser import parse as parse_text
 from firedrill.world.telemetry.promql.typing_rules import type_of
-from firedrill.world.telemetry.promql.values import Context, Floats, Ints, Value, Vec, settle
+from firedrill.world.telemetry.promql.values import Bools, Context, Floats, Ints, Value, Vec, settle
 
 if TYPE_CHECKING:
     from firedrill.world.telemetry.store import SeriesStore
@@ -199,13 +199,28 @@ def _series(vector: Vec, steps: Ints) -> Ranges:
         items = vector.labels.items
         order = vector.labels.keep("order", sorted(range(len(items)), key=items.__getitem__))
     out, present = [], vector.present
-    whole: list[bool] = [] if present is None else np.logical_and.reduce(present, axis=1).tolist()
+    # most rows are there at the same steps
+    known: dict[bytes, tuple[slice | Ints, Ints]] = {}
     for row in order:
         labels, values = vector.labels.items[row], vector.values[row]
-        if present is None or whole[row]:
+        if present is None:
             out.append(Series(labels, steps, values))
-        else:
-            there = np.flatnonzero(present[row])
-            if len(there):
-                out.append(Series(labels, steps[there], values[there]))
+            continue
+        mask = present[row]
+        key = mask.tobytes()
+        found = known.get(key)
+        if found is None:
+            found = known[key] = _where(mask, steps)
+        there, times = found
+        if len(times):
+            out.append(Series(labels, times, values[there]))
     return Ranges(tuple(out))
+
+
+def _where(mask: Bools, steps: Ints) -> tuple[slice | Ints, Ints]:
+    """Where a mask holds (a slice if it holds without gaps), and the steps of these places."""
+    index = np.flatnonzero(mask)
+    if len(index) and len(index) == index[-1] - index[0] + 1:
+        run = slice(int(index[0]), int(index[-1]) + 1)
+        return run, steps[run]
+    return index, steps[index]
