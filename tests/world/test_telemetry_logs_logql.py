@@ -285,6 +285,17 @@ def test_counts_and_rates() -> None:
     assert metric('sum(count_over_time({app="cart"}[10s] offset 45s))') == {(): [6.0]}
 
 
+@pytest.mark.parametrize("operation", ["count_over_time", "rate", "bytes_over_time", "bytes_rate"])
+@pytest.mark.parametrize("step", [1, 7, 30])
+def test_sums_of_counts_are_the_same_however_they_are_counted(operation: str, step: int) -> None:
+    for by in ("", "by (app)", "by (app, namespace)"):
+        quick = f'sum {by} ({operation}({{namespace=~".+"}} |~ "[13579]" [5s]))'
+        close = f'sum {by} ({operation}({{namespace=~".+"}} |~ "[13579]" | app!="" [5s]))'
+        found = metric(quick, 10 * S, 120 * S, step * S)
+        assert found == metric(close, 10 * S, 120 * S, step * S)
+        assert found
+
+
 def test_steps_without_lines_have_no_value() -> None:
     found = metric('sum(count_over_time({app="cart"}[10s]))', 99 * S, 115 * S, 8 * S)
     assert found == {(): [10.0, 2.0, None]}

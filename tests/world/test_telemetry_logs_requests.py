@@ -133,6 +133,8 @@ def test_lines_come_when_a_request_ends() -> None:
 def test_lines_that_come_very_late_come_within_a_minute() -> None:
     fixed = _fixed("nginx", "")
     fixed._tables[0].server_duration[1] = 10**9
+    assert len(_lines(fixed)) == 1  # not before it is known what came between
+    fixed.until += 60_000
     late = _lines(fixed)[-1][0]
     assert late < (START + 65_001) * MS
     assert _lines(fixed, late, late + 1) == _lines(fixed)[-1:]
@@ -230,3 +232,18 @@ def test_forks_tell_the_same(world: World) -> None:
     twin.run_for(10_000)
     assert kubelet.read_log(twin, "default", pod, "server", tail=2000)[-3:] != here[-3:]
     assert kubelet.read_log(world, "default", pod, "server", tail=200) == here
+
+
+def test_a_follower_misses_nothing(world: World) -> None:
+    twin = world.fork()
+    pod = _pod(twin, "frontend")
+    told: list[str] = []
+    begin = twin.now
+    for _ in range(23):
+        twin.run_for(1_300)
+        last = told[-1].split()[0] if told else ""
+        fresh = kubelet.read_log(twin, "default", pod, "server", since_ms=begin, timestamps=True)
+        told += [line for line in fresh if line.split()[0] > last]
+    whole = kubelet.read_log(twin, "default", pod, "server", since_ms=begin, timestamps=True)
+    assert told == whole
+    assert len(whole) > 100

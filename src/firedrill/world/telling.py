@@ -33,6 +33,15 @@ class AppRequests:
         self.names = names_of(graph)
         self.seed = world.rng.integer(0, (1 << 63) - 1, "telling")
 
+    @property
+    def until(self) -> int:
+        """See `Requests`."""
+        count = len(self._part.history)
+        if not count:
+            return 0
+        last = next(self._part.history.after(count - 1)).inputs
+        return int(last.moment + last.length)
+
     def ticks(self, start: int, end: int) -> range:
         """See `Requests`."""
         count = len(self._part.history)

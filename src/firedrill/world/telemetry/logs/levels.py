@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-_FIELD = re.compile(
-    r"""(?:^|[\s{,"'])(?:level|lvl|severity|severity_text|loglevel|log\.level|@l|detected_level)["']?\s*[=:]\s*["']?([A-Za-z]+|\d+)""",
-    re.IGNORECASE,
-)
+_KEYS = ("level", "severity", "lvl")
+_FIELD = re.compile(r"""(?:_text)?["']?\s*[=:]\s*["']?([a-z]+|\d+)""")
 _VALUES = {
     "trace": "trace", "trc": "trace", "debug": "debug", "dbg": "debug", "info": "info", "inf": "info",
     "information": "info", "notice": "info",
@@ -17,25 +15,31 @@ _VALUES = {
     "30": "info", "40": "warn", "50": "error", "60": "fatal",
 }  # fmt: skip
 _WORDS = (
-    ("fatal", re.compile(r"\bfatal\b|^panic:", re.IGNORECASE)),
-    ("error", re.compile(r"\berr(?:or)?\b|exception|^traceback|^E\d{4} ", re.IGNORECASE)),
-    ("warn", re.compile(r"\bwarn(?:ing)?\b|^W\d{4} ", re.IGNORECASE)),
-    ("critical", re.compile(r"\bcritical\b", re.IGNORECASE)),
-    ("debug", re.compile(r"\bdebug\b", re.IGNORECASE)),
-    ("info", re.compile(r"\binfo\b|^I\d{4} ", re.IGNORECASE)),
+    ("fatal", ("fatal", "panic:")),
+    ("error", ("error", "err:", "exception", "traceback", " err ")),
+    ("warn", ("warn",)),
+    ("critical", ("critical",)),
+    ("debug", ("debug",)),
+    ("info", ("info",)),
 )
+_KLOG = {"F": "fatal", "E": "error", "W": "warn", "I": "info"}
 _LOOKED_AT = 400
 
 
 def level_of(line: str) -> str:
     """`trace`, `debug`, `info`, `warn`, `error`, `critical`, `fatal` or `unknown`."""
-    head = line[:_LOOKED_AT]
-    found = _FIELD.search(head)
-    if found is not None:
-        known = _VALUES.get(found[1].lower())
-        if known is not None:
-            return known
+    head = line[:_LOOKED_AT].lower()
+    for key in _KEYS:
+        at = head.find(key)
+        while at >= 0:
+            found = _FIELD.match(head, at + len(key))
+            if found is not None and found[1] in _VALUES:
+                return _VALUES[found[1]]
+            at = head.find(key, at + 1)
+    if line[1:5].isdigit() and line[:1] in _KLOG:
+        return _KLOG[line[0]]
     for level, words in _WORDS:
-        if words.search(head):
-            return level
+        for word in words:
+            if word in head:
+                return level
     return "unknown"

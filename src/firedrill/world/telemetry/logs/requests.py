@@ -50,9 +50,14 @@ class RequestLines:
         self._writers: dict[int, frozenset[tuple[str, str, int]]] = {}
 
     def lines(self, uid: str, container: str, attempt: int, start: int, end: int) -> list[Line]:
-        """The lines that one run of a container has written in [start, end), by time."""
+        """The lines that one run of a container has written in [start, end), by time.
+
+        Those of the current tick come when it is over, as out of a buffer: no line comes before one that has
+        been read.
+        """
         out: list[Line] = []
         key = (uid, container, attempt)
+        end = min(end, self._requests.until * _MS)
         for number in self._requests.ticks(start // _MS - _LAG_MS, -(-end // _MS)):
             if self._last.get(number, end) < start or key not in self._writers.get(number, (key,)):
                 continue

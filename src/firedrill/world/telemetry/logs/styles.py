@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -20,10 +20,6 @@ class Shape(NamedTuple):
     """A template that is cut into texts and names."""
 
     parts: tuple[tuple[str, str], ...]
-
-    def fill(self, values: Callable[[str], object]) -> str:
-        """The text for values by name."""
-        return "".join(text + str(values(name)) if name else text for text, name in self.parts)
 
 
 class Style(NamedTuple):

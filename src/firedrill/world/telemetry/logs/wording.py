@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Wording:
         "_style",
         "_tick",
         "at",
+        "level",
         "span",
         "trace",
     )
@@ -59,7 +60,7 @@ class Wording:
         service = self._names.services[tick.pods[place].service]
         self._style: Style = style_of(service.framework, service.language)
         self._failure: Failure | None = None
-        self._message = ""
+        self._message = self.level = ""
         self._op = int(tick.rows.op[row])
 
     def told(self, *, server: bool) -> list[str]:
@@ -80,7 +81,7 @@ class Wording:
             out += [style.indent + text for text in self._failure.stack]
         if style.always_access and style.access is not None:
             self._message = ""
-            out.append(style.access_line.fill(self._value))
+            out.append(self._fill(style.access_line))
         return out
 
     def refusal(self) -> list[str]:
@@ -100,23 +101,21 @@ class Wording:
     def _line(self, message: styles.Shape | None, line: styles.Shape, level: str) -> list[str]:
         if message is None:
             return []
-        self._message = message.fill(self._value)
+        self._message = self._fill(message)
         return self._filled(line, level)
 
     def _filled(self, line: styles.Shape, level: str) -> list[str]:
-        word = self._style.levels[level]
-        text = line.fill(lambda name: word if name == "level" else self._value(name))
-        return text.split("\n")
+        self.level = self._style.levels[level]
+        text = self._fill(line)
+        return text.split("\n") if "\n" in text else [text]
 
-    def _value(self, name: str) -> object:
-        if name.startswith("at_"):
-            return styles.moment(name, self.at)
-        return _VALUES[name](self)
+    def _fill(self, shape: styles.Shape) -> str:
+        return "".join([text if make is None else f"{text}{make(self)}" for text, make in _makers(shape)])
 
     @property
     def mark(self) -> int:
         """A number that belongs to this row."""
-        return crc32(f"{self._tick.number}/{self._row}".encode())
+        return (self.at ^ self._row * 2_654_435_761) * 0x9E3779B1 >> 7 & 0xFFFFFFFF
 
     @property
     def outcome(self) -> str:
@@ -125,21 +124,19 @@ class Wording:
 
     @property
     def title(self) -> str:
-        """The operation's, without the method that some put before a gRPC name."""
+        """The operation's."""
         return self._names.operations[self._op].title
 
     @property
     def route(self) -> tuple[str, str]:
         """Method and path of an HTTP operation; of a proxy those it passes on; else what is on the wire."""
-        title = self.title
-        method, _, path = title.partition(" ")
-        if path.startswith("/"):
-            return method, path
+        found = _route(self.title)
+        if found is not None:
+            return found
         for row in self._below():
-            title = self._names.operations[int(self._tick.rows.op[row])].title
-            method, _, path = title.partition(" ")
-            if path.startswith("/"):
-                return method, path
+            found = _route(self._names.operations[int(self._tick.rows.op[row])].title)
+            if found is not None:
+                return found
         return "POST", "/" + self.title
 
     def _below(self) -> list[int]:
@@ -176,16 +173,6 @@ class Wording:
         """The service's name in parts."""
         return self._names.services[self._tick.pods[self._place].service].name.replace("-", "_").split("_")
 
-    def operation(self) -> str:
-        """The operation in a word, or as the title has it where that is an HTTP path."""
-        method, path = self.route
-        last = self.title.rpartition("/")[2]
-        return (
-            self.title
-            if path.startswith("/") and method + " " + path == self.title and "." not in path
-            else last
-        )
-
     def request_id(self) -> str:
         """An id such as proxies give to requests."""
         mark = self.mark
@@ -199,7 +186,35 @@ class Wording:
         return str(styles.tables()["flags"].get(outcome, "-"))
 
 
+@lru_cache(maxsize=1024)
+def _route(title: str) -> tuple[str, str] | None:
+    """(method, path) of a title such as `GET /cart`."""
+    method, _, path = title.partition(" ")
+    return (method, path) if path.startswith("/") else None
+
+
+@lru_cache(maxsize=1024)
+def _operation(title: str) -> str:
+    """An operation in a word, or as the title has it where that is an HTTP path."""
+    last = title.rpartition("/")[2]
+    return title if _route(title) is not None and "." not in title else last
+
+
+@lru_cache(maxsize=512)
+def _makers(shape: styles.Shape) -> tuple[tuple[str, Callable[[Wording], object] | None], ...]:
+    """The parts of a template with what makes their values."""
+    return tuple((text, _maker(name) if name else None) for text, name in shape.parts)
+
+
+def _maker(name: str) -> Callable[[Wording], object]:
+    if name.startswith("at_"):
+        return lambda one: styles.moment(name, one.at)
+    found: Callable[[Wording], object] = _VALUES[name]
+    return found
+
+
 _VALUES: Mapping[str, Any] = {
+    "level": lambda one: one.level,
     "message": lambda one: one._message,
     "jmessage": lambda one: escaped(one._message),
     "type": lambda one: one._failure.type if one._failure is not None else "",
@@ -225,7 +240,7 @@ _VALUES: Mapping[str, Any] = {
     "bytes": lambda one: 180 + one.mark % 9000,
     "title": lambda one: one.title,
     "rpc": lambda one: one.title.rpartition("/")[2],
-    "operation": Wording.operation,
+    "operation": lambda one: _operation(one.title),
     "peer": Wording.peer,
     "ip": lambda one: f"10.244.{1 + one.mark % 3}.{10 + one.mark // 7 % 40}",
     "id": Wording.request_id,

@@ -67,6 +67,7 @@ class Fixed:
         self.names = names
         self.seed = seed
         self._start, self._length = start, length
+        self.until = start + length * len(tables)
         self._tables, self._pods = tuple(tables), tuple(pods)
 
     def ticks(self, start: int, end: int) -> range:

@@ -214,6 +214,11 @@ class Requests(Protocol):
         """Of ids and of what is drawn for lines and spans."""
         ...
 
+    @property
+    def until(self) -> int:
+        """When the last tick ended, in ms; nothing before that will change any more."""
+        ...
+
     def ticks(self, start: int, end: int) -> range:
         """The numbers of the ticks that overlap [start, end), in ms."""
         ...

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from firedrill.world.telemetry.logs.entries import Source, Stream
-from firedrill.world.telemetry.logs.logql import nodes, ranges, vectors
+from firedrill.world.telemetry.logs.entries import Entry, Source, Stream
+from firedrill.world.telemetry.logs.logql import nodes, ranges, vectors, words
 from firedrill.world.telemetry.logs.logql.errors import LimitError, LogQLError, PipelineError
-from firedrill.world.telemetry.logs.logql.filters import label_test
-from firedrill.world.telemetry.logs.logql.labels import DETAILS, ERROR, LineLabels
+from firedrill.world.telemetry.logs.logql.filters import label_test, line_test
+from firedrill.world.telemetry.logs.logql.labels import DETAILS, ERROR, LEVEL, LineLabels
 from firedrill.world.telemetry.logs.logql.matrix import Labels, Matrix, Scalar
 from firedrill.world.telemetry.logs.logql.parser import parse
 from firedrill.world.telemetry.logs.logql.pipeline import Line, Pipeline, selected
 from firedrill.world.telemetry.logs.logql.units import SECOND, go_duration, humanized_bytes, number
 
+Steps = NDArray[np.int64]
 _WINDOW = 60 * SECOND
 _WIDEST = 300 * SECOND
 _UNWRAP = "SampleExtractionErr"
@@ -149,29 +151,34 @@ class Engine:
     ) -> Iterator[tuple[Line, Stream]]:
         for stream in self.streams(query.matchers, start, end):
             labels = dict(stream.labels)
-            entries = self.source.read(stream, start, end)
-            self.stats.lines += len(entries)
-            self.stats.streams += 1
-            if self.stats.lines > self.limits.read:
-                raise LimitError(
-                    "the query would read too many bytes; add more specific selectors or a shorter range"
-                )
-            for entry in entries:
-                self.stats.bytes += len(entry.text)
+            for entry in self._read(stream, start, end):
                 line = pipeline.run(entry, labels)
                 if line is not None:
                     self.stats.kept += 1
                     yield line, stream
 
-    def _metric(
-        self, query: nodes.Metric, steps: np.ndarray[tuple[int], np.dtype[np.int64]]
-    ) -> Matrix | Scalar:
+    def _read(self, stream: Stream, start: int, end: int) -> Sequence[Entry]:
+        entries = self.source.read(stream, start, end)
+        self.stats.lines += len(entries)
+        self.stats.streams += 1
+        self.stats.bytes += sum(len(entry.text) for entry in entries)
+        if self.stats.lines > self.limits.read:
+            raise LimitError(
+                "the query would read too many bytes; add more specific selectors or a shorter range"
+            )
+        return entries
+
+    def _metric(self, query: nodes.Metric, steps: Steps) -> Matrix | Scalar:
         if isinstance(query, nodes.Number):
             return Scalar(query.value)
         if isinstance(query, nodes.Vector):
             return Matrix(((),), np.full((1, len(steps)), query.value), np.ones((1, len(steps)), np.bool_))
         if isinstance(query, nodes.RangeAggregation):
             return ranges.aggregate(query, self._samples(query, steps), steps)
+        if isinstance(query, nodes.VectorAggregation) and (names := _summed(query)) is not None:
+            counted = query.inner
+            assert isinstance(counted, nodes.RangeAggregation)
+            return ranges.aggregate(counted, self._counted(counted, steps, names), steps)
         if isinstance(query, nodes.Binary):
             return vectors.binary(query, self._metric(query.left, steps), self._metric(query.right, steps))
         inner = self._metric(query.inner, steps)
@@ -181,21 +188,12 @@ class Engine:
             return vectors.aggregate(query, inner)
         return vectors.label_replace(query, inner)
 
-    def _samples(
-        self, query: nodes.RangeAggregation, steps: np.ndarray[tuple[int], np.dtype[np.int64]]
-    ) -> ranges.Samples:
+    def _samples(self, query: nodes.RangeAggregation, steps: Steps) -> ranges.Samples:
         out = ranges.Samples()
-        if not len(steps):
-            return out
         extract = _Extractor(query)
         pipeline = Pipeline(query.selector.stages, self.now)
-        start = int(steps[0]) - query.offset - query.range + 1
-        end = int(steps[-1]) - query.offset + 1
-        gap = int(steps[1] - steps[0]) if len(steps) > 1 else 0
-        for low, high in _windows(start, end, backward=False, width=_WIDEST):
+        for low, high in _stretches(query, steps):
             for line, _ in self._lines(query.selector, pipeline, low, high):
-                if gap > query.range and (line.at - start) % gap >= query.range:
-                    continue  # between two windows
                 sample = extract.sample(line)
                 if sample is not None:
                     out.add(*sample)
@@ -204,6 +202,39 @@ class Engine:
                     f"maximum number of series ({self.limits.series}) reached for a single query"
                 )
         return out
+
+    def _counted(
+        self,
+        query: nodes.RangeAggregation,
+        steps: Steps,
+        names: frozenset[str],
+    ) -> ranges.Samples:
+        """Samples of a count of lines by labels of their streams: no line has to be read closely."""
+        out = ranges.Samples()
+        tests = [line_test(stage) for stage in query.selector.stages if isinstance(stage, nodes.LineFilter)]
+        sizes = query.op in {"bytes_rate", "bytes_over_time"}
+        for low, high in _stretches(query, steps):
+            for stream in self.streams(query.selector.matchers, low, high):
+                key = tuple(pair for pair in stream.labels if pair[0] in names)
+                for entry in self._read(stream, low, high):
+                    if all(test(entry.text) for test in tests):
+                        self.stats.kept += 1
+                        out.add(key, entry.at, float(len(entry.text.encode())) if sizes else 1.0)
+        return out
+
+
+def _summed(query: nodes.VectorAggregation) -> frozenset[str] | None:
+    """The labels of a sum of counts that only needs labels of streams; None where it needs more."""
+    inner = query.inner
+    if query.op != "sum" or not isinstance(inner, nodes.RangeAggregation) or inner.op not in words.BARE:
+        return None
+    if inner.op == "absent_over_time" or inner.unwrap is not None:
+        return None
+    if not all(isinstance(stage, nodes.LineFilter) for stage in inner.selector.stages):
+        return None
+    grouping = query.grouping or nodes.Grouping()
+    names = frozenset(grouping.labels)
+    return None if grouping.without or LEVEL in names else names
 
 
 class _Extractor:
@@ -277,6 +308,14 @@ def _windows(start: int, end: int, *, backward: bool, width: int = _WINDOW) -> I
             yield start, high
             start = high
         width = min(width * 2, _WIDEST)
+
+
+def _stretches(query: nodes.RangeAggregation, steps: Steps) -> Iterator[tuple[int, int]]:
+    """The times that a range query reads: all of it, or where its steps are far apart only what counts."""
+    ends = steps - query.offset + 1
+    apart = len(steps) > 1 and int(steps[1] - steps[0]) > query.range
+    for first, last in zip(ends, ends, strict=True) if apart else [(ends[0], ends[-1])] if len(ends) else []:
+        yield from _windows(int(first) - query.range, int(last), backward=False, width=_WIDEST)
 
 
 def default_step(start: int, end: int) -> int:
