@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,7 @@ from firedrill.world.kube import audit, events, objects
 from firedrill.world.kube.cluster import Log
 from firedrill.world.kube.controllers import base
 from firedrill.world.kube.controllers.base import Controller, Later
+from firedrill.world.kube.store import Change
 from firedrill.world.sim import handler
 
 
@@ -95,11 +97,15 @@ def _reconcile(world: World, key: str) -> None:
         raise Later(10_000)
 
 
+def _here(world: World, change: Change) -> Iterable[str]:
+    return base.own_key(world, change) if change.obj["metadata"]["namespace"] == "x" else ()
+
+
 LOOP = base.register(
     Controller(
         name="tests-loop",
         component="tests-manager",
-        watches={"configmaps": base.own_key},
+        watches={"configmaps": _here},  # not those of other tests in this process
         reconcile=_reconcile,
         resync=base.all_keys("configmaps"),
     )
