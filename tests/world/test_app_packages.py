@@ -184,3 +184,16 @@ def test_a_password_that_only_the_store_knows_keeps_callers_out() -> None:
     world.run_for(3 * MINUTE)
     assert set(outcomes(world, "valkey-cart", "hget", 12)) == {"auth_failed"}
     assert "ok" not in outcomes(world, "frontend-proxy", "view_cart", 12)
+
+
+def test_without_its_cache_a_database_gets_every_request() -> None:
+    world = started("hotel-reservation").fork()
+    before = sum(outcomes(world, "mongodb-rate", "find").values())
+    client = Client(world, trusted=True)
+    found = copy.deepcopy(dict(client.get("deployments.apps", "hotel-reservation", "memcached-rate")))
+    found["spec"]["replicas"] = 0
+    client.update(found)
+    world.run_for(3 * MINUTE)
+    assert set(outcomes(world, "memcached-rate", "get")) == {"refused"}
+    assert sum(outcomes(world, "mongodb-rate", "find").values()) > 10 * before > 0
+    assert set(outcomes(world, "frontend", "hotels")) == {"ok"}

@@ -39,24 +39,35 @@ class Mark(NamedTuple):
     cut: frozenset[tuple[str, str]]
 
 
-def running_pods(world: World, graph: Graph) -> tuple[Running, ...]:
-    """The pods whose programs run and have opened their ports, in the order of services and creation."""
-    services = graph.app.services
+Placed = tuple[tuple[int, str, Obj], ...]
+"""(service, container, pod) of all pods of the application, whether or not they run."""
+
+
+def placed_pods(world: World, graph: Graph) -> Placed:
+    """The pods of the application's workloads, in the order of services and creation."""
     load = graph.app.load
-    places = [((item.workload, *item.also), item.container) for item in services]
+    places = [((item.workload, *item.also), item.container) for item in graph.app.services]
     places.append(((load.workload,), load.container))
-    states = kubelets(world).pods
     out = []
     for service, (workloads, container) in enumerate(places):
         owners = [world.cluster.store.get(kind, graph.app.namespace, name) for kind, name in workloads]
-        for obj in [pod for owner in owners if owner is not None for pod in _pods_of(world, owner)]:
-            state = states.get(uid_of(obj))
-            found = state.containers.get(container) if state is not None else None
-            run = found.run if found is not None else None
-            if state is None or found is None or run is None or not run.running or state.verdict[0]:
-                continue
-            if run.started + run.plan.ready_after <= world.now:
-                out.append(Running(service, obj, state, found))
+        for owner in owners:
+            if owner is not None:
+                out += [(service, container, obj) for obj in _pods_of(world, owner)]
+    return tuple(out)
+
+
+def running_pods(world: World, placed: Placed) -> tuple[Running, ...]:
+    """Those whose programs run and have opened their ports."""
+    states, now, out = kubelets(world).pods, world.now, []
+    for service, container, obj in placed:
+        state = states.get(obj["metadata"]["uid"])
+        found = state.containers.get(container) if state is not None else None
+        run = found.run if found is not None else None
+        if state is None or found is None or run is None or not run.running or state.verdict[0]:
+            continue
+        if run.started + run.plan.ready_after <= now:
+            out.append(Running(service, obj, state, found))
     return tuple(out)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.app.graph import Graph
-from firedrill.world.app.state import Inputs, State
+from firedrill.world.app.state import Inputs, State, hits
 from firedrill.world.app.tables.draw import left_over, waiting
 from firedrill.world.app.topology import Topology
 
@@ -104,7 +104,7 @@ def edge_rates(graph: Graph, state: State, inputs: Inputs, rate: float, consumed
     warm = _by_service(topology.service, state.warmth, len(graph.app.services) + 1)
     warm = warm * (1.0 - inputs.effects.cold)
     source = graph.op_service[graph.edge_source]
-    ratio = graph.edge_probability * graph.edge_times * (1.0 - graph.edge_hit * warm[source])
+    ratio = graph.edge_probability * graph.edge_times * (1.0 - hits(graph, state) * warm[source])
     ratio = ratio * state.made * state.attempts
     ratio[: graph.roots] = 0.0
     here = np.zeros(edges)

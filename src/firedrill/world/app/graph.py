@@ -41,6 +41,7 @@ class Graph:
         edge_service: the service that makes the call; the number of services for the load generator.
         edge_call: the calls themselves.
         edge_probability, edge_times, edge_hit: as in the text.
+        edge_cache: the call to the service that is the cache of a call; -1 where the caller itself is.
         edge_critical, edge_timeout, edge_retries, edge_backoff: times in µs.
         edge_publishes: queue into which a success puts a message; -1 for none.
         edge_pool, edge_pool_timeout: connections of one pod of the caller (0: no bound), µs.
@@ -69,6 +70,7 @@ class Graph:
     edge_probability: Floats
     edge_times: Floats
     edge_hit: Floats
+    edge_cache: Ints
     edge_critical: Bools
     edge_timeout: Ints
     edge_retries: Ints
@@ -135,6 +137,7 @@ def compile_graph(app: Application) -> Graph:
         edge_probability=floats["probability"],
         edge_times=floats["times"],
         edge_hit=floats["cache_hit"],
+        edge_cache=np.array(_caches(app, calls, sources), np.int64),
         edge_critical=np.array([call.critical for call in calls], np.bool_),
         edge_timeout=np.where(whole["timeout_ms"] > 0, whole["timeout_ms"] * 1000, NEVER),
         edge_retries=whole["retries"],
@@ -189,6 +192,21 @@ def _makers(app: Application, calls: list[Call], sources: list[int], ops_of: lis
         ops_of[source] if source >= 0 else len(names) if edge < entries else names.index(calls[edge].service)
         for edge, source in enumerate(sources)
     ]
+
+
+def _caches(app: Application, calls: list[Call], sources: list[int]) -> list[int]:
+    out = []
+    for call, source in zip(calls, sources, strict=True):
+        found = [n for n, other in enumerate(calls) if sources[n] == source and other.service == call.cache]
+        if call.cache and (source < 0 or not found):
+            raise InputError(
+                f"who calls {call.service}.{call.operation} does not ask {call.cache!r} too",
+                source=app.name,
+                field="cache",
+                mend="add a call to the cache, or correct the name",
+            )
+        out.append(found[0] if call.cache else -1)
+    return out
 
 
 def _queue(queues: Mapping[str, int], call: Call, source: str) -> int:

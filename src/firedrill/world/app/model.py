@@ -57,7 +57,9 @@ class Call:
         backoff_ms: pause before the first of them; it doubles.
         pool: connections of one pod of the caller, each for one call at a time; 0 for as many as it takes.
         pool_timeout_ms: how long a call waits for one.
-        cache_hit: share of calls that a warm cache of the caller saves.
+        cache_hit: share of calls that a warm cache saves.
+        cache: service that is this cache: it saves as many calls as the operation's calls to it succeed.
+            Empty for a cache in the caller's memory.
         publishes: a message is in this queue once the call has succeeded.
         credential: what both ends have to know, or None.
     """
@@ -78,6 +80,7 @@ class Call:
     pool: int = 0
     pool_timeout_ms: int = 2000
     cache_hit: float = 0.0
+    cache: str = ""
     publishes: str = ""
     credential: Credential | None = None
 

@@ -174,6 +174,7 @@ def _call(fields: Fields) -> Call:
         pool=fields.whole("pool", 0, high=4096),
         pool_timeout_ms=fields.whole("pool_timeout_ms", 2000, low=1, high=600_000),
         cache_hit=fields.number("cache_hit", 0.0, high=1),
+        cache=fields.text("cache", ""),
         publishes=fields.text("publishes", ""),
         credential=inner.done(credential),
     )

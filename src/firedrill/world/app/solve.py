@@ -114,6 +114,8 @@ def _after(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows,
     in_flight = _in_flight(state, inputs, here, lasted, rows.weight)
     by_edge = np.bincount(rows.edge, minlength=edges)
     whole = np.bincount(rows.edge, rows.duration, minlength=edges) / np.maximum(by_edge, 1)
+    fine = np.bincount(rows.edge[rows.kind == kinds.OK], minlength=edges)
+    good = np.where(by_edge > 0, fine / np.maximum(by_edge, 1), state.good)
     lasting = np.where(by_edge > 0, (state.lasting + whole) * 0.5, state.lasting)
     first = rows.parent < 0
     answered = rows.duration[first & (rows.attempt == 0) & (rows.edge < graph.entries)]
@@ -131,6 +133,7 @@ def _after(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows,
         leaked=leaked,
         attempts=attempts,
         made=made,
+        good=good,
         lasting=lasting,
         lag=_lag(graph, state, inputs, fluid, rows),
         waiting=(fluid.backlog * fluid.pace)[:pods] + (fluid.backlog * fluid.pace)[pods : 2 * pods],

@@ -27,6 +27,7 @@ class State:
         leaked: bytes, by pod.
         attempts: attempts of each call, by edge; 1 where nothing is tried again.
         made: share of calls that are made, by edge: those after a failure are not.
+        good: share of calls that succeeded, by edge.
         lasting: how long a call holds a connection, in µs, by edge.
         lag: messages that wait, by consumer.
         waiting: how long a request that comes at the end of the tick waits, in µs, by pod.
@@ -42,6 +43,7 @@ class State:
     leaked: Floats
     attempts: Floats
     made: Floats
+    good: Floats
     lasting: Floats
     lag: Floats
     waiting: Floats
@@ -141,6 +143,14 @@ class Inputs:
     length: int = 5000
 
 
+def hits(graph: Graph, state: State) -> Floats:
+    """The share of calls that a warm cache saves, by edge: none where the cache does not answer."""
+    if (graph.edge_cache < 0).all():
+        return graph.edge_hit
+    answers: Floats = np.where(graph.edge_cache < 0, 1.0, state.good[graph.edge_cache])
+    return graph.edge_hit * answers
+
+
 def first_state(graph: Graph, topology: Topology) -> State:
     """Before the first request."""
     pods, edges = len(topology.pods), len(graph.edge_call)
@@ -153,6 +163,7 @@ def first_state(graph: Graph, topology: Topology) -> State:
         leaked=zero,
         attempts=one,
         made=one,
+        good=one,
         lasting=np.zeros(edges),
         lag=np.zeros(graph.roots - graph.entries),
         waiting=zero,

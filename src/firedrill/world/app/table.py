@@ -10,7 +10,7 @@ from firedrill.world.app.batch import Batch
 from firedrill.world.app.fluid import Fluid
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.rows import Rows
-from firedrill.world.app.state import Inputs, State
+from firedrill.world.app.state import Inputs, State, hits
 from firedrill.world.app.tables import draw
 
 Ints = NDArray[np.int64]
@@ -62,6 +62,7 @@ class Table:
         small = fluid.cores < 1.0
         self.quota = np.where(small, fluid.cores * 100_000.0, 1e12) if small.any() else None
         service = inputs.topology.service
+        self._hits = hits(graph, state)
         self._warm = state.warmth * (1.0 - effects.cold[service])
         self._share, self._mean = fluid.wait_share, fluid.wait_mean
         self._late = (fluid.late_share, fluid.late_mean) if fluid.late_share.any() else None
@@ -100,7 +101,7 @@ class Table:
 
     def calls_made(self, edge: Ints, source: Ints, parent: Ints) -> Ints:
         """Indexes of those calls that are made at all: by probability, and where no cache answers."""
-        chance = self.graph.edge_probability[edge] * (1.0 - self.graph.edge_hit[edge] * self._warm[source])
+        chance = self.graph.edge_probability[edge] * (1.0 - self._hits[edge] * self._warm[source])
         # One draw for each request, turned by the edge: all times of one call go together.
         first = int(parent[0]) if len(parent) else 0
         each = self.draws.uniform(1, (int(parent[-1]) - first + 1) if len(parent) else 0)[0]

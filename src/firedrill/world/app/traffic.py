@@ -69,7 +69,7 @@ class Traffic:
         followers: names of handlers that are called after each tick.
     """
 
-    __slots__ = ("_known", "_last", "after", "followers", "graph", "history")
+    __slots__ = ("_known", "_last", "_placed", "after", "followers", "graph", "history")
 
     def __init__(self) -> None:
         self.graph: Graph | None = None
@@ -77,6 +77,7 @@ class Traffic:
         self.history = Log()
         self.followers: tuple[str, ...] = ()
         self._known: _Known | None = None
+        self._placed: tuple[int, cluster.Placed] | None = None
         self._last: tuple[int, Rows] | None = None
 
     def fork(self) -> Self:
@@ -84,7 +85,7 @@ class Traffic:
         twin = type(self)()
         twin.graph, twin.after, twin.followers = self.graph, self.after, self.followers
         twin.history = self.history.fork()
-        twin._known, twin._last = self._known, self._last
+        twin._known, twin._placed, twin._last = self._known, self._placed, self._last
         return twin
 
     def state(self) -> object:
@@ -167,7 +168,10 @@ def _tick(world: World) -> None:
     graph = part.graph
     if graph is None:
         return
-    pods = cluster.running_pods(world, graph)
+    version = world.cluster.store.rv
+    if part._placed is None or part._placed[0] != version:
+        part._placed = (version, cluster.placed_pods(world, graph))
+    pods = cluster.running_pods(world, part._placed[1])
     known, state = _look(world, part, graph, pods)
     moment = world.now - TICK_MS
     record = Record(len(part.history), state, Inputs(known.topology, known.effects, moment, TICK_MS))
