@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from firedrill.world.telemetry import Monitoring, promql
 
 FOLDER = Path(__file__).parent / "data" / "promql"
 REQUESTS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "requests.yaml").read_text(encoding="utf-8"))
+LAST_BITS = re.compile(r"-?\d+\.\d{8,}")
 START, END = promql_samples.START, promql_samples.START + promql_samples.MINUTES * 60_000
 BINARIES = [
     pytest.param(binary, id="{}.{}".format(*binary.version), marks=() if not number else pytest.mark.slow)
@@ -75,11 +77,17 @@ def plain(answer: Any) -> Any:
 
 
 def unordered(value: Any) -> Any:
-    """Lists of objects without their order; hints, which ours does not give, left out."""
+    """Lists of objects and of hints without their order."""
     if isinstance(value, dict):
-        return {key: unordered(one) for key, one in value.items() if key not in {"warnings", "infos"}}
+        return {key: unordered(one) for key, one in value.items()}
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], int | float):
+        return [value[0], LAST_BITS.sub(lambda found: f"{float(found[0]):.10g}", str(value[1]))]
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return [unordered(one) for one in value]
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return sorted((unordered(one) for one in value), key=repr)
+    if isinstance(value, list) and value and str(value[0]).startswith("PromQL"):
+        return sorted(value)
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -67,9 +67,29 @@ def _endpoint(watched: Watched, handler: Handler) -> Callable[[Request], Awaitab
             return _json(
                 {"status": "error", "errorType": refusal.kind, "error": refusal.text}, refusal.status
             )
+        if isinstance(found, _Hinted):
+            return _json({"status": "success", "data": found.data, **found.hints}, 200)
         return _json({"status": "success", "data": found}, 200)
 
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Hinted:
+    """Data, and remarks on the query that gave it."""
+
+    data: Any
+    hints: dict[str, list[str]]
+
+
+def _hinted(data: Any, hints: promql.Hints, options: promql.Options) -> _Hinted:
+    if options.hints == "none":
+        return _Hinted(data, {})
+    if options.hints == "mixed":
+        kinds = {"warnings": [*hints.warnings, *hints.infos]}
+    else:
+        kinds = {"warnings": list(hints.warnings), "infos": list(hints.infos)}
+    return _Hinted(data, {kind: sorted(texts)[:10] for kind, texts in kinds.items() if texts})
 
 
 def _json(content: Any, status: int) -> Response:
@@ -119,11 +139,13 @@ def _options(watched: Watched, params: Params) -> promql.Options:
 def _query(watched: Watched, params: Params, _: Request) -> Any:
     at = params.moment("time", watched.now_ms)
     options = _options(watched, params)
-    found = views.answer(promql.instant(watched.monitoring.store, params.get("query"), at, options))
+    text, store = params.get("query"), watched.monitoring.store
+    hints = promql.Hints(text)
+    found = views.answer(promql.instant(store, text, at, options, hints=hints))
     limit = params.limit()
     if limit and isinstance(found["result"], list) and found["resultType"] in {"vector", "matrix"}:
         found["result"] = found["result"][:limit]
-    return found
+    return _hinted(found, hints, options)
 
 
 def _query_range(watched: Watched, params: Params, _: Request) -> Any:
@@ -136,8 +158,10 @@ def _query_range(watched: Watched, params: Params, _: Request) -> Any:
         raise bad(text, "step")
     steps_of(start, end, step)
     options = _options(watched, params)
-    found = promql.over_range(watched.monitoring.store, params.get("query"), start, end, step, options)
-    return views.answer(found)
+    text, store = params.get("query"), watched.monitoring.store
+    hints = promql.Hints(text)
+    found = promql.over_range(store, text, start, end, step, options, hints)
+    return _hinted(views.answer(found), hints, options)
 
 
 def _format(_: Watched, params: Params, __: Request) -> Any:

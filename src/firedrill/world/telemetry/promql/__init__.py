@@ -12,12 +12,14 @@ from firedrill.world.telemetry.promql.engine import (
     parse,
 )
 from firedrill.world.telemetry.promql.errors import BadQuery, ParseError, PromQLError, TimedOut, TooMuch
+from firedrill.world.telemetry.promql.hints import Hints
 from firedrill.world.telemetry.promql.options import DEFAULT, Options, dialect
 
 __all__ = [
     "DEFAULT",
     "Answer",
     "BadQuery",
+    "Hints",
     "Options",
     "ParseError",
     "PromQLError",

@@ -11,6 +11,7 @@ import numpy as np
 from firedrill.world.telemetry.labels import Labels
 from firedrill.world.telemetry.promql.errors import BadQuery
 from firedrill.world.telemetry.promql.evaluate import evaluate, range_of
+from firedrill.world.telemetry.promql.hints import Hints
 from firedrill.world.telemetry.promql.nodes import TYPE_NAMES, Matrix, Node, Subquery, bare
 from firedrill.world.telemetry.promql.options import DEFAULT, Options
 from firedrill.world.telemetry.promql.parser import parse as parse_text
@@ -90,6 +91,7 @@ def instant(
     at_ms: int,
     options: Options = DEFAULT,
     memo: dict[Any, Any] | None = None,
+    hints: Hints | None = None,
 ) -> Answer:
     """The value of an expression at one moment.
 
@@ -99,6 +101,7 @@ def instant(
         at_ms: the moment.
         options: how it is answered.
         memo: what queries at this very moment, of this very store, have in common is kept here.
+        hints: takes remarks on the query.
 
     Raises:
         PromQLError: the text is no expression, or cannot be evaluated.
@@ -106,6 +109,7 @@ def instant(
     node = parse(query) if isinstance(query, str) else query
     inner = bare(node)
     context = Context(store, np.array([at_ms], np.int64), at_ms, at_ms, options)
+    context.hints = hints
     if memo is not None:
         context.memo = memo
     if isinstance(inner, Matrix | Subquery):
@@ -173,6 +177,7 @@ def over_range(
     end_ms: int,
     step_ms: int,
     options: Options = DEFAULT,
+    hints: Hints | None = None,
 ) -> Ranges:
     """The value of an expression at many moments.
 
@@ -186,7 +191,7 @@ def over_range(
         raise BadQuery(
             f'invalid expression type "{TYPE_NAMES[kind]}" for range query, must be Scalar or instant Vector'
         )
-    value = evaluate(node, Context(store, steps, int(steps[0]), end_ms, options))
+    value = evaluate(node, Context(store, steps, int(steps[0]), end_ms, options, hints=hints))
     if isinstance(value, Vec):
         return _series(settle(value), steps)
     assert isinstance(value, np.ndarray)

@@ -115,6 +115,9 @@ def _aggregate(node: Aggregate, context: Context) -> Value:
         return out
     vector = _vector_of(node.expr, context)
     param = evaluate(node.param, context) if node.param is not None else None
+    if node.op == "quantile" and node.param is not None and context.hints is not None:
+        assert isinstance(param, np.ndarray)
+        context.hints.quantile(node.param, param, len(vector.labels))
     found = aggregation.aggregate(node.op, vector, param, node.grouping, without=node.without)
     context.memo[node] = found
     return found
@@ -263,13 +266,18 @@ def _over_range(node: Call, context: Context) -> Vec:
     function = windows.FUNCTIONS[node.function]
     for piece in pieces:
         context.charge(piece.values.size)
-        found, there = function(
-            windows.Windows(piece, (starts, stops), context.steps, span / 1000.0, args, context.options)
-        )
+        over = windows.Windows(piece, (starts, stops), context.steps, span / 1000.0, args, context.options)
+        found, there = function(over)
+        if context.hints is not None and node.function in {"rate", "increase"}:
+            some = np.zeros(len(labels), bool)
+            some[piece.positions] = over.at_least(1).any(axis=1)
+            context.hints.counters(node.args[where], labels, some)
         if len(piece.positions) == len(labels):
             values, present = found, there
         else:
             values[piece.positions], present[piece.positions] = found, there
+    if context.hints is not None and node.function == "quantile_over_time":
+        context.hints.quantile(node.args[0], args[0], len(labels))
     vector = Vec(labels, values, None if bool(present.all()) else present)
     if node.function != "last_over_time":
         vector = vector.nameless()
@@ -356,6 +364,9 @@ def _label_join(node: Call, context: Context) -> Value:
 def _histogram_quantile(node: Call, context: Context) -> Value:
     q, buckets = _scalar(node.args[0], context), _vector_of(node.args[1], context)
     context.charge(buckets.values.size)
+    if context.hints is not None:
+        context.hints.quantile(node.args[0], q, len(buckets.labels))
+        context.hints.buckets(node.args[1], buckets.labels)
     return histogram_quantile(q, buckets)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Options:
         clamp_zero_first: whether extrapolation to zero looks at the start of the counter before (until
             2.52) or after the distance to the window's edge is bounded.
         subquery_step_ms: of subqueries that name none (the global evaluation interval).
+        hints: whether answers come with hints (from 2.46 on), and whether kinds of them are told apart (3).
         most_cells: series times steps that one query may work on, over all of its parts.
     """
 
@@ -22,6 +24,7 @@ class Options:
     left_open: bool = False
     clamp_zero_first: bool = False
     subquery_step_ms: int = 60_000
+    hints: Literal["none", "mixed", "apart"] = "mixed"
     most_cells: int = 50_000_000
 
 
@@ -39,4 +42,9 @@ def dialect(version: str) -> Options:
     if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
         raise ValueError(f"{version!r} is no version of Prometheus")
     number = (int(parts[0]), int(parts[1]))
-    return Options(left_open=number >= (3, 0), clamp_zero_first=number < (2, 52))
+    hints: Literal["none", "mixed", "apart"] = "apart" if number >= (3, 0) else "mixed"
+    return Options(
+        left_open=number >= (3, 0),
+        clamp_zero_first=number < (2, 52),
+        hints=hints if number >= (2, 46) else "none",
+    )

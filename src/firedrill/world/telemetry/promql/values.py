@@ -13,6 +13,7 @@ from firedrill.world.telemetry.promql.errors import PromQLError, TooMuch
 from firedrill.world.telemetry.promql.options import Options
 
 if TYPE_CHECKING:
+    from firedrill.world.telemetry.promql.hints import Hints
     from firedrill.world.telemetry.store import SeriesStore
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,7 @@ class Context:
         steps: the moments in ms, rising.
         start, end: of the whole query, for `@ start()` and `@ end()`.
         memo: results of parts that several expressions share.
+        hints: remarks on the query, where anybody wants them.
         spent: cells worked on until now, in a list that inner evaluations share.
     """
 
@@ -38,6 +40,7 @@ class Context:
     options: Options
     memo: dict[Any, Any] = field(default_factory=dict)
     spent: list[int] = field(default_factory=lambda: [0])
+    hints: Hints | None = None
 
     def charge(self, cells: int) -> None:
         """Count cells.
@@ -51,7 +54,7 @@ class Context:
 
     def at(self, steps: Ints) -> Context:
         """The same query at other moments."""
-        return Context(self.store, steps, self.start, self.end, self.options, {}, self.spent)
+        return Context(self.store, steps, self.start, self.end, self.options, {}, self.spent, self.hints)
 
 
 @dataclass(frozen=True, slots=True)
