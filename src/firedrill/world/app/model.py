@@ -237,6 +237,7 @@ class Load:
         workload: (resource, name) of the load generator.
         container: of its pods.
         entries: the mix of requests.
+        language, framework: of the load generator.
         loop: `closed`: each user waits for an answer and thinks; `open`: requests come whatever happens.
         users: of each ready pod, where its environment says nothing.
         users_variable: that says it.
@@ -254,6 +255,8 @@ class Load:
     think_ms: int
     rate: float
     entries: tuple[Entry, ...]
+    language: str = "python"
+    framework: str = ""
     daily: tuple[float, ...] = ()
     bursts: tuple[Burst, ...] = ()
 

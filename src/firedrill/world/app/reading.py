@@ -221,6 +221,8 @@ def _load(fields: Fields) -> Load:
         think_ms=fields.whole("think_ms", 1000, low=1),
         rate=fields.number("rate", 1.0, high=100_000),
         entries=fields.list_of("entries", _entry),
+        language=fields.text("language", "python"),
+        framework=fields.text("framework", ""),
         daily=fields.numbers("daily"),
         bursts=fields.list_of("bursts", _burst),
     )

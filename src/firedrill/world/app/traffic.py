@@ -25,6 +25,7 @@ from firedrill.world.sim.handlers import find_handler, handler
 
 if TYPE_CHECKING:
     from firedrill.world.app.routes import Running
+    from firedrill.world.telemetry.traces.requests import Names
     from firedrill.world.world import World
 
 TICK_MS = 5000
@@ -67,15 +68,17 @@ class Traffic:
         after: the state after the last tick.
         history: a `Record` for each tick.
         followers: names of handlers that are called after each tick.
+        names: what numbers in rows mean to readers of logs and traces, once somebody has asked.
     """
 
-    __slots__ = ("_known", "_last", "_placed", "after", "followers", "graph", "history")
+    __slots__ = ("_known", "_last", "_placed", "after", "followers", "graph", "history", "names")
 
     def __init__(self) -> None:
         self.graph: Graph | None = None
         self.after: State | None = None
         self.history = Log()
         self.followers: tuple[str, ...] = ()
+        self.names: Names | None = None
         self._known: _Known | None = None
         self._placed: tuple[int, cluster.Placed] | None = None
         self._last: tuple[int, Rows] | None = None
@@ -85,6 +88,7 @@ class Traffic:
         twin = type(self)()
         twin.graph, twin.after, twin.followers = self.graph, self.after, self.followers
         twin.history = self.history.fork()
+        twin.names = self.names
         twin._known, twin._placed, twin._last = self._known, self._placed, self._last
         return twin
 
@@ -147,6 +151,11 @@ def rows_of(world: World, number: int = -1) -> Rows:
         return part._last[1]
     assert part.graph is not None
     return solve(part.graph, record.state, record.inputs, _seed(world), record.number)[0]
+
+
+def record_of(world: World, number: int) -> Record:
+    """What a tick began with; see `sample`."""
+    return _record(world.cluster.part(Traffic), number)
 
 
 def _record(part: Traffic, number: int) -> Record:
@@ -223,4 +232,4 @@ def _weigh(world: World, graph: Graph, state: State, record: Record, pods: tuple
         set_load(world, info.uid, info.container, Load(cpu, memory, latency))
 
 
-__all__ = ["TICK_MS", "Record", "Traffic", "call_after_ticks", "rows_of", "sample", "start"]
+__all__ = ["TICK_MS", "Record", "Traffic", "call_after_ticks", "record_of", "rows_of", "sample", "start"]
