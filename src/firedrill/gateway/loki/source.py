@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from heapq import merge
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from firedrill.world.kube.kubelet import history, lines
+from firedrill.world.sim.tables import table
 from firedrill.world.telemetry.logs import Entry, Stream
 
 if TYPE_CHECKING:
@@ -23,8 +21,7 @@ _OPEN = 1 << 62
 @cache
 def settings() -> Mapping[str, Any]:
     """The collector's rules and what the server says of itself."""
-    text = files("firedrill.gateway.loki").joinpath("data/labels.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.gateway.loki", "labels.yaml")  # type: ignore[no-any-return]
 
 
 class ClusterLogs:

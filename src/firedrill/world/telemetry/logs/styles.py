@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from importlib.resources import files
 from string import Formatter
 from typing import Any, NamedTuple
 
-import yaml
+from firedrill.world.sim.tables import table
 
 Values = Mapping[str, Any]
 _LEVELS = ("info", "warn", "error", "fatal")
@@ -49,8 +48,7 @@ class Style(NamedTuple):
 @cache
 def tables() -> Mapping[str, Any]:
     """All styles, and what proxies and data stores say."""
-    text = files("firedrill.world.telemetry.logs").joinpath("data/styles.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.world.telemetry.logs", "styles.yaml")  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)
@@ -91,6 +89,7 @@ def shape(text: str) -> Shape:
     return Shape(tuple((literal, name or "") for literal, name, _, _ in Formatter().parse(text)))
 
 
+@lru_cache(maxsize=4096)
 def escaped(text: str) -> str:
     """A text between the quotes of a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from firedrill.world.telemetry.logs import styles
 from firedrill.world.telemetry.logs.styles import Style, escaped, style_of
 from firedrill.world.telemetry.traces import failures
@@ -141,8 +139,7 @@ class Wording:
 
     def _below(self) -> list[int]:
         """The rows of the calls that this one made."""
-        found: list[int] = np.flatnonzero(self._tick.rows.parent == self._row).tolist()
-        return found
+        return self._describer.calls_of(self._tick, self._row)
 
     def status(self) -> int:
         """HTTP status of the answer."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 from zlib import crc32
 
 import numpy as np
-import yaml
 
+from firedrill.world.sim.tables import table
 from firedrill.world.telemetry.traces import failures, ids
 from firedrill.world.telemetry.traces.failures import Failure
-from firedrill.world.telemetry.traces.requests import Names, Tick
+from firedrill.world.telemetry.traces.requests import Ints, Names, Tick
 from firedrill.world.telemetry.traces.spans import CLIENT, CONSUMER, PRODUCER, SERVER, Event, Span, Spans
 
 Value = str | int | bool
@@ -28,8 +27,7 @@ _TEXTS = frozenset(("network.protocol.version",))
 @cache
 def tables() -> Mapping[str, Any]:
     """Attributes by protocol and side, and names of libraries."""
-    text = files("firedrill.world.telemetry.traces").joinpath("data/spans.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.world.telemetry.traces", "spans.yaml")  # type: ignore[no-any-return]
 
 
 class Describer:
@@ -42,6 +40,7 @@ class Describer:
     def __init__(self, names: Names) -> None:
         self.names = names
         self._known: dict[tuple[object, ...], tuple[str, Attributes]] = {}
+        self._order: tuple[Ints, list[int], list[int]] | None = None
 
     def describe(self, spans: Spans, chosen: Iterable[int] | None = None) -> list[Span]:
         """The spans, or the chosen ones of them, in their order."""
@@ -110,21 +109,26 @@ class Describer:
         rows, names = tick.rows, self.names
         op, edge = int(rows.op[row]), int(rows.edge[row])
         if server:
-            own = failures.own(names, op)
             if names.outcomes[int(rows.server_kind[row])] != "upstream":
-                return own
-            below = np.flatnonzero((rows.parent == row) & (rows.kind != 0))
-            if not len(below):
-                return own
-            cause = self.failure(tick, int(below[-1]), server=False)
-            told = names.operations[op].error
-            message = f"{told}: {cause.message}" if told else cause.message
-            stack = tuple(line.replace(own.message, message) for line in own.stack)
-            return Failure(cause.type, message, tuple(line.replace(own.type, cause.type) for line in stack))
+                return failures.own(names, op)
+            failed = [call for call in self.calls_of(tick, row) if rows.kind[call]]
+            if not failed:
+                return failures.own(names, op)
+            return failures.caused(names, op, self.failure(tick, failed[-1], server=False))
         above = int(rows.parent[row])
         operation = int(rows.op[above]) if above >= 0 else -1
         caller = names.operations[operation].service if operation >= 0 else len(names.services) - 1
         return failures.called(names, caller, operation, edge, names.outcomes[int(rows.kind[row])])
+
+    def calls_of(self, tick: Tick, row: int) -> list[int]:
+        """The rows of the calls that a request made, in order."""
+        parent = tick.rows.parent
+        if self._order is None or self._order[0] is not parent:
+            order = np.argsort(parent, kind="stable")
+            bounds = np.searchsorted(parent[order], np.arange(len(parent) + 1))
+            self._order = (parent, order.tolist(), bounds.tolist())
+        _, rows, first = self._order
+        return rows[first[row] : first[row + 1]]
 
     def _attributes(self, edge: int, server: bool, outcome: str, variant: int) -> tuple[str, Attributes]:
         key = (edge, server, outcome, variant)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 from zlib import crc32
 
-import yaml
-
+from firedrill.world.sim.tables import table
 from firedrill.world.telemetry.traces.requests import Call, Names, Operation, Service
 
 
@@ -30,8 +28,7 @@ class Failure(NamedTuple):
 @cache
 def tables() -> Mapping[str, Any]:
     """The texts, by language and outcome."""
-    text = files("firedrill.world.telemetry.traces").joinpath("data/failures.yaml").read_text("utf-8")
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    return table("firedrill.world.telemetry.traces", "failures.yaml")  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)
@@ -73,6 +70,16 @@ def own(names: Names, operation: int) -> Failure:
     service = names.services[found.service]
     text = found.error or f"{found.title} failed"
     return _failure(names, service, found, "failed", text, None, service, None)
+
+
+@lru_cache(maxsize=4096)
+def caused(names: Names, operation: int, cause: Failure) -> Failure:
+    """What an operation says that fails because a call of its own has failed."""
+    found = own(names, operation)
+    told = names.operations[operation].error
+    message = f"{told}: {cause.message}" if told else cause.message
+    stack = (line.replace(found.message, message).replace(found.type, cause.type) for line in found.stack)
+    return Failure(cause.type, message, tuple(stack))
 
 
 def _failure(

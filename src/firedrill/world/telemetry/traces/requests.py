@@ -165,9 +165,9 @@ class Call:
     consumer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Names:
-    """What the numbers in rows mean.
+    """What the numbers in rows mean. Two of them are never equal: they serve as keys of caches.
 
     Attributes:
         application: its name.

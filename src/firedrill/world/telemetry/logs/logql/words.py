@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any, Final
 
-import yaml
+from firedrill.world.sim.tables import table
 
-
-def _read() -> dict[str, Any]:
-    text = files("firedrill.world.telemetry.logs.logql").joinpath("data/words.yaml").read_text("utf-8")
-    out: dict[str, Any] = yaml.safe_load(text)
-    return out
-
-
-_WORDS = _read()
+_WORDS: dict[str, Any] = table("firedrill.world.telemetry.logs.logql", "words.yaml")
 RANGE: Final = frozenset[str](_WORDS["range"])
 UNWRAPPED: Final = frozenset[str](_WORDS["unwrapped"])
 BARE: Final = frozenset[str](_WORDS["bare"])
