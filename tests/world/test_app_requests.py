@@ -7,6 +7,7 @@ import pytest
 from firedrill.world.app import load_package, rows, traffic
 from firedrill.world.app.requests import WorldRequests
 from firedrill.world.build import make_world
+from firedrill.world.telemetry.traces import Traces
 from firedrill.world.telemetry.traces.requests import Requests
 from firedrill.world.world import World
 
@@ -64,3 +65,19 @@ def test_a_tick_has_its_rows_and_pods(world: World) -> None:
 def test_a_world_without_traffic_has_no_requests() -> None:
     with pytest.raises(LookupError):
         WorldRequests(make_world(1, nodes=1, age_days=1))
+
+
+def test_traces_and_samples_count_the_same(world: World) -> None:
+    requests = WorldRequests(world)
+    first, last = requests.tick(20).start, requests.tick(40).start
+    told = {(link.parent, link.child): link.calls for link in Traces(requests).dependencies(first, last)}
+    counted: dict[tuple[str, str], int] = {}
+    for number in requests.ticks(first, last):
+        sample = traffic.sample(world, number)
+        for cell, edge in enumerate(sample.calls.edge):
+            source = sample.graph.edge_source[edge]
+            if source >= 0 and sample.calls.pod[cell] >= 0:
+                pair = (sample.graph.op_names[source][0], sample.graph.op_names[sample.calls.op[cell]][0])
+                counted[pair] = counted.get(pair, 0) + int(sample.calls.requests[cell])
+    for pair in (("checkout", "cart"), ("frontend", "product-catalog"), ("recommendation", "flagd")):
+        assert told[pair] == counted[pair] > 0
