@@ -166,8 +166,22 @@ def test_two_controllers_that_fight_are_found_out(world: World, monkeypatch: pyt
     monkeypatch.setattr(base, "_PER_SECOND", 50)
     for number in range(60):
         change(world, f"n{number}")
-    with pytest.raises(base.RunawayError, match="more than 50 reconciles"):
-        world.run_for(1000)
+    world.run_for(1000)  # many keys are much work, and nothing more
+    with pytest.raises(base.RunawayError, match="more than 50 reconciles of 'x/a' by tests-loop"):
+        for _ in range(60):
+            base.enqueue(world, "tests-loop", "x/a", 0)
+            world.run_for(0)
+
+
+def test_a_key_rests_after_a_long_reconcile(world: World) -> None:
+    base.rest(world, "tests-loop", "x/a", 3000)
+    change(world, "a")
+    change(world, "b")
+    twin = world.fork()
+    twin.run_for(2999)
+    assert [key for _, key in CALLS] == ["x/b"]
+    twin.run_for(1)
+    assert CALLS[-1] == (world.start + 3000, "x/a")
 
 
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "x", "uid": "u1"}}

@@ -107,6 +107,7 @@ class World:
             "queue": self.queue.events(),
             "pending": sorted([*key, due] for key, due in self.cluster.work.pending.items()),
             "failures": sorted([*key, count] for key, count in self.cluster.work.failures.items()),
+            "rests": sorted([*key, until] for key, until in self.cluster.work.rests.items()),
             "down": sorted(self.cluster.work.down),
             "audit": list(self.cluster.audit),
             "parts": [[name, part.state()] for name, part in self.cluster.parts()],

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 Entry = tuple[Any, ...]
+_LONGEST = 100 * 1024
+_TRUNCATED = "audit.k8s.io/truncated"
 _READS = {"get", "list", "watch"}
 _DECISION, _REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
 _ALLOWED = {_DECISION: "allow", _REASON: ""}
@@ -32,6 +34,9 @@ def note_authorization(notes: dict[str, str], allowed: bool, reason: str) -> Non
 def record(world: World, request: Request, code: int, reason: str, message: str) -> None:
     """Note a request and how it was answered."""
     body = None if request.verb in _READS or request.plural == "secrets" else request.body
+    notes = tuple(request.notes.items())
+    if body is not None and not request.trusted and _is_long(body):
+        body, notes = None, (*notes, (_TRUNCATED, "true"))
     world.cluster.audit.append(
         (
             world.now,
@@ -51,9 +56,18 @@ def record(world: World, request: Request, code: int, reason: str, message: str)
             message,
             body,
             request.options.dry_run,
-            tuple(request.notes.items()),
+            notes,
         )
     )
+
+
+def _is_long(body: object) -> bool:
+    import orjson
+
+    try:
+        return len(orjson.dumps(body)) > _LONGEST
+    except TypeError:
+        return True  # not what JSON can say
 
 
 def events(world: World, after: int = 0) -> Iterator[Obj]:

@@ -43,6 +43,7 @@ class Settings:
         service_cidr, pod_cidr, node_cidr: address ranges.
         cluster_domain: of the cluster's DNS.
         default_runtime: container runtime and version.
+        database_bytes: how much the API server's database holds.
         freeze: stored objects refuse to change (tests).
     """
 
@@ -61,6 +62,7 @@ class Settings:
     node_cidr: str = "172.18.0.0/16"
     cluster_domain: str = "cluster.local"
     default_runtime: str = "containerd://1.7.23"
+    database_bytes: int = 512 << 20
     freeze: bool = False
 
     @property
@@ -109,17 +111,25 @@ class Log:
 
 @dataclass(slots=True)
 class Work:
-    """What controllers have still to do, and how often each key failed in a row."""
+    """What controllers have still to do, how often each key failed in a row, and until when it rests."""
 
     pending: dict[tuple[str, str], int] = field(default_factory=dict)
     failures: dict[tuple[str, str], int] = field(default_factory=dict)
+    rests: dict[tuple[str, str], int] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     second: int = 0
-    in_second: int = 0
+    in_second: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def fork(self) -> Work:
         """An independent copy."""
-        return Work(self.pending.copy(), self.failures.copy(), self.down, self.second, self.in_second)
+        return Work(
+            self.pending.copy(),
+            self.failures.copy(),
+            self.rests.copy(),
+            self.down,
+            self.second,
+            self.in_second.copy(),
+        )
 
 
 class Cluster:

@@ -22,6 +22,9 @@ V = TypeVar("V")
 
 _CHUNK = 256
 _KEEP_CHUNKS = 64
+_CHUNK_BYTES = 4_000_000
+_KEEP_BYTES = 64_000_000
+_UNREADABLE = 1_000_000
 
 
 class Change(NamedTuple):
@@ -50,9 +53,17 @@ class TooOldError(Exception):
 
 
 class Store:
-    """Objects of one cluster by resource, namespace (empty for cluster-scoped) and name."""
+    """Objects of one cluster by resource, namespace (empty for cluster-scoped) and name.
 
-    __slots__ = ("_chunks", "_dropped_to", "_freeze", "_labels", "_nodes", "_objects", "_owners", "rv")
+    Attributes:
+        rv: the resourceVersion of the last change.
+        size: of all objects as JSON, in bytes.
+    """
+
+    __slots__ = (
+        "_chunks", "_dropped_to", "_freeze", "_labels", "_nodes", "_objects", "_owners", "_weights",
+        "rv", "size",
+    )  # fmt: skip
 
     def __init__(self, *, first_rv: int = 1000, freeze: bool = False) -> None:
         self.rv = first_rv
@@ -62,7 +73,9 @@ class Store:
         self._nodes: dict[str, tuple[tuple[str, str], ...]] = {}
         self._labels: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._chunks: Chunks = [[]]
+        self._weights = [0]
         self._dropped_to = first_rv
+        self.size = 0
 
     # --- reading
 
@@ -123,7 +136,9 @@ class Store:
         names[name] = obj
         self._index(resource, namespace, name, previous, obj)
         type_: ChangeType = "ADDED" if previous is None else "MODIFIED"
-        self._append(Change(self.rv, type_, resource, obj, previous))
+        weight = _weight(obj)
+        self.size += weight - (_weight(previous) if previous is not None else 0)
+        self._append(Change(self.rv, type_, resource, obj, previous), weight)
         return obj
 
     def remove(self, resource: str, namespace: str, name: str) -> Obj | None:
@@ -137,7 +152,9 @@ class Store:
         last = {**previous, "metadata": {**previous["metadata"], "resourceVersion": str(self.rv)}}
         if self._freeze:
             last = freeze(last)
-        self._append(Change(self.rv, "DELETED", resource, last, previous))
+        weight = _weight(previous)
+        self.size -= weight
+        self._append(Change(self.rv, "DELETED", resource, last, previous), weight)
         return last
 
     def _index(self, resource: str, namespace: str, name: str, old: Obj | None, new: Obj | None) -> None:
@@ -168,12 +185,15 @@ class Store:
 
     # --- the log
 
-    def _append(self, change: Change) -> None:
-        if len(self._chunks[-1]) >= _CHUNK:
+    def _append(self, change: Change, weight: int) -> None:
+        if len(self._chunks[-1]) >= _CHUNK or self._weights[-1] >= _CHUNK_BYTES:
             self._chunks.append([])
-            if len(self._chunks) > _KEEP_CHUNKS:
+            self._weights.append(0)
+            while len(self._chunks) > _KEEP_CHUNKS or sum(self._weights) > _KEEP_BYTES:
                 self._dropped_to = self._chunks.pop(0)[-1].rv
+                del self._weights[0]
         self._chunks[-1].append(change)
+        self._weights[-1] += weight
 
     def since(self, rv: int) -> Iterator[Change]:
         """The changes after that version, oldest first.
@@ -203,6 +223,7 @@ class Store:
         """Drop the whole log, as a compaction does: older watches and lists get `too old`."""
         self._dropped_to = self.rv
         self._chunks = [[]]
+        self._weights = [0]
 
     # --- copies
 
@@ -218,8 +239,19 @@ class Store:
         twin._nodes = self._nodes.copy()
         twin._labels = self._labels.copy()
         twin._chunks = [*self._chunks[:-1], self._chunks[-1].copy()]
+        twin._weights = self._weights.copy()
         twin._dropped_to = self._dropped_to
+        twin.size = self.size
         return twin
+
+
+def _weight(obj: Obj) -> int:
+    import orjson
+
+    try:
+        return len(orjson.dumps(obj))
+    except TypeError:
+        return _UNREADABLE  # numbers beyond 64 bits and the like, which only programs can write
 
 
 def _owner_uids(obj: Obj | None) -> tuple[str, ...]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import orjson
 
 from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.api.request import Request
 from firedrill.world.kube.objects import Obj
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
 
 _WHO = ("username", "uid", "groups", "extra")
 _LOOK_FROM = 64 * 1024
@@ -27,6 +32,16 @@ def signed_by(request: Request, resource: str, obj: Obj, old: Obj | None) -> Obj
     spec |= {"uid": user.uid} if user.uid else {}
     spec |= {"extra": {key: list(values) for key, values in user.extra.items()}} if user.extra else {}
     return {**obj, "spec": spec}
+
+
+def refuse_when_full(world: World) -> None:
+    """Refuse a new object once the database is full: etcd takes none until something is deleted.
+
+    Raises:
+        ApiError: 500, in the words of etcd.
+    """
+    if world.cluster.store.size > world.cluster.settings.database_bytes:
+        raise ApiError(500, "", "etcdserver: mvcc: database space exceeded")
 
 
 def refuse_oversized(request: Request, obj: Obj) -> None:

@@ -56,6 +56,7 @@ def _create(world: World, request: Request, kind: Kind, obj: Obj, warnings: list
     obj = _tracked(world, request, kind, None, said, obj)
     requests.refuse_oversized(request, obj)
     if not request.options.dry_run:
+        requests.refuse_when_full(world)
         obj = save(world, kind.resource, obj)
     return Response(201, obj, tuple(warnings + more))
 

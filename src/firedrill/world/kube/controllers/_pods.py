@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.world.kube import events, selectors
 from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.api.errors import ApiError
-from firedrill.world.kube.controllers.base import Keys, key_of, owner_keys
+from firedrill.world.kube.controllers.base import Keys, key_of, owner_keys, rest
 from firedrill.world.kube.objects import (
     Obj,
     annotations_of,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Requirements = tuple[selectors.Requirement, ...]
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
+_MANY, _LASTING = 1_000, 20
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -254,6 +255,25 @@ def slow_start(count: int) -> Iterator[int]:
         yield min(size, count)
         count -= min(size, count)
         size *= 2
+
+
+def still_to_make(world: World, pods: Sequence[Obj], wanted: int, most: int) -> int:
+    """How many of the wanted pods may be made now: in a second of the virtual clock at most so many.
+
+    A real controller waits until it has seen what it made, and its client is held back besides;
+    without a limit, a workload of a million pods would be made at one moment. One that has many pods
+    gets as many as a real client may send requests in the long run.
+    """
+    if wanted < most // 2 and len(pods) < _MANY:
+        return max(wanted, 0)
+    made: int = sum(meta(pod).get("creationTimestamp") == world.time for pod in pods)
+    return max(min(wanted, (most if len(pods) < _MANY else _LASTING) - made), 0)
+
+
+def rest_after(world: World, controller: str, key: str, count: int) -> None:
+    """A controller of so many pods needs some time to look at them all."""
+    if count > _MANY // 2:
+        rest(world, controller, key, count // 2)
 
 
 def deletion_order(world: World, pods: Sequence[Obj], ranks: Mapping[str, int]) -> list[Obj]:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 Keys = Callable[["World", Change], Iterable[str]]
 """Which keys of a controller a change concerns."""
 
-_PER_SECOND = 20_000
+_PER_SECOND = 2_000
 _BACK_OFF_START = 5
 _BACK_OFF_MAX = 1_000_000
 
 
 class RunawayError(RuntimeError):
-    """Two controllers undo each other's work without end."""
+    """A controller comes back to the same key without end, and time stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,18 @@ def enqueue(world: World, name: str, key: str, after_ms: int | None = None) -> N
     if after_ms is None:
         low, high = controller.delay
         after_ms = world.rng.integer(low, high, "reconcile", name, key, world.now)
-    due = world.now + max(after_ms, 0)
+    due = max(world.now + max(after_ms, 0), work.rests.get((name, key), 0))
     waiting = work.pending.get((name, key))
     if waiting is not None and waiting <= due:
         return
     work.pending[name, key] = due
     world.schedule(due - world.now, "controllers.reconcile", name, key, due)
+
+
+def rest(world: World, name: str, key: str, ms: int) -> None:
+    """Let the key rest after a long reconcile, whatever happens meanwhile."""
+    if ms > 0:
+        world.cluster.work.rests[name, key] = world.now + ms
 
 
 @handler("controllers.reconcile")
@@ -145,10 +151,11 @@ def _reconcile(world: World, name: str, key: str, due: int) -> None:
     if work.pending.get((name, key)) != due:
         return  # a nearer one has taken its place
     del work.pending[name, key]
+    work.rests.pop((name, key), None)
     controller = _CONTROLLERS[name]
     if controller.component in work.down:
         return
-    _count(world)
+    _count(world, name, key)
     try:
         controller.reconcile(world, key)
     except ApiError:
@@ -169,14 +176,17 @@ def _again(world: World, name: str, key: str, after_ms: int | None) -> None:
     enqueue(world, name, key, after_ms)
 
 
-def _count(world: World) -> None:
+def _count(world: World, name: str, key: str) -> None:
     work = world.cluster.work
     second = world.now // 1000
     if work.second != second:
-        work.second, work.in_second = second, 0
-    work.in_second += 1
-    if work.in_second > _PER_SECOND:
-        raise RunawayError(f"more than {_PER_SECOND} reconciles in the virtual second {second}")
+        work.second, work.in_second = second, {}
+    count = work.in_second.get((name, key), 0) + 1
+    work.in_second[name, key] = count
+    if count > _PER_SECOND:
+        raise RunawayError(
+            f"more than {_PER_SECOND} reconciles of {key!r} by {name} in the virtual second {second}"
+        )
 
 
 def is_up(world: World, component: str) -> bool:

@@ -42,6 +42,7 @@ NAME = "job-controller"
 _TTL = "ttl-after-finished-controller"
 _RESOURCE = "jobs.batch"
 _BURST = 500
+_NEXT_BURST = 1_000
 _NO_LIMIT = 2**31 - 1
 _REACHED = ("CompletionsReached", "Reached expected number of succeeded pods")
 _BACK_OFF = ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
@@ -158,6 +159,7 @@ def _reconcile(world: World, key: str) -> None:
     counted = [pod for pod in look.pods if _is_countable(look, pod)]
     look.pods = _pods.owned(world, job)
     look.active = [pod for pod in look.pods if _pods.is_active(pod)]
+    _pods.rest_after(world, NAME, key, len(look.pods))
     _write(look, failure, success)
     for pod in counted:
         _untrack(client, pod)
@@ -227,9 +229,9 @@ def _success(look: Look) -> tuple[str, str] | None:
     if said is not None:
         return str(said["reason"]), str(said["message"])
     for number, rule in enumerate(dig(look.job, "spec", "successPolicy", "rules", default=())):
-        wanted = job_pods.read_indexes(str(rule.get("succeededIndexes") or ""))
-        hits = len(look.completed & wanted) if wanted else len(look.completed)
-        if hits >= int(rule.get("succeededCount") or len(wanted) or _NO_LIMIT):
+        runs = job_pods.read_runs(str(rule.get("succeededIndexes") or ""))
+        hits = sum(not runs or any(number in run for run in runs) for number in look.completed)
+        if hits >= int(rule.get("succeededCount") or sum(map(len, runs)) or _NO_LIMIT):
             return _ALL_WELL[0], _ALL_WELL[1].format(number)
     completions = look.of_spec("completions", None)
     done = look.succeeded > 0 if completions is None else look.succeeded >= int(completions)
@@ -259,7 +261,10 @@ def _manage(look: Look) -> None:
     if wait:
         enqueue(look.world, NAME, look.key, wait)
         return
-    _create(look, min(missing, _BURST))
+    now = _pods.still_to_make(look.world, look.pods, missing, _BURST)
+    if now < missing:
+        enqueue(look.world, NAME, look.key, _NEXT_BURST)
+    _create(look, now)
 
 
 def _create(look: Look, count: int) -> None:

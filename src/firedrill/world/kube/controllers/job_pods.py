@@ -5,6 +5,7 @@ Source: kube-controller-manager 1.31, `pkg/controller/job`; the job strategy of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ TRACKING = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
 _UID, _NAME = "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"
+_RUN = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
+_MOST_INDEXES = 200_000
 _BACK_OFF, _BACK_OFF_MAX = 10_000, 600_000
 
 
@@ -171,12 +174,21 @@ def restarts_of(pods: Iterable[Mapping[str, Any]]) -> int:
     return total
 
 
+def read_runs(text: str) -> list[range]:
+    """The runs of numbers in `1,3-5`; what cannot be read is left out."""
+    out = []
+    for match in filter(None, map(_RUN.fullmatch, text.split(","))):
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first <= last:
+            out.append(range(first, last + 1))
+    return out
+
+
 def read_indexes(text: str) -> set[int]:
-    """The numbers in `1,3-5`."""
+    """The numbers in `1,3-5`: no more of them than a job can have pods in its life."""
     out: set[int] = set()
-    for part in text.split(",") if text else ():
-        first, _, last = part.partition("-")
-        out.update(range(int(first), int(last or first) + 1))
+    for run in read_runs(text):
+        out.update(run[: max(_MOST_INDEXES - len(out), 0)])
     return out
 
 

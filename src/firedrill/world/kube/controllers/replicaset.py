@@ -17,6 +17,7 @@ from firedrill.world.kube.controllers.base import (
     Controller,
     all_keys,
     enqueue,
+    key_of,
     own_key,
     register,
     split_key,
@@ -28,6 +29,8 @@ from firedrill.world.kube.objects import (
     dig,
     is_deleting,
     labels_of,
+    name_of,
+    namespace_of,
     uid_of,
 )
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _BURST = 500
+_NEXT_BURST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def _reconcile(flavour: Flavour, world: World, key: str) -> None:
             _manage(client, flavour, rs, pods)
         except ApiError as caught:
             problem = caught
+    _pods.rest_after(world, flavour.controller, key, len(pods))
     status = _status(world, rs, pods, problem)
     client.update_status(rs, status)
     if problem is not None:
@@ -78,7 +83,10 @@ def _reconcile(flavour: Flavour, world: World, key: str) -> None:
 def _manage(client: Client, flavour: Flavour, rs: Obj, pods: Sequence[Obj]) -> None:
     missing = wanted_replicas(rs) - len(pods)
     if missing > 0:
-        _create(client, flavour, rs, min(missing, _BURST))
+        now = _pods.still_to_make(client.world, pods, missing, _BURST)
+        _create(client, flavour, rs, now)
+        if now < missing:
+            enqueue(client.world, flavour.controller, key_of(namespace_of(rs), name_of(rs)), _NEXT_BURST)
     elif missing < 0:
         _delete(client, flavour, rs, pods, min(-missing, _BURST))
 

@@ -21,18 +21,20 @@ from firedrill.world.kube.controllers.base import (
     Controller,
     all_keys,
     enqueue,
+    key_of,
     own_key,
     register,
     split_key,
 )
 from firedrill.world.kube.controllers.replicaset import wanted_replicas
 from firedrill.world.kube.controllers.statefulset_pods import NAME, is_healthy, ordinal_of, runs, start_of
-from firedrill.world.kube.objects import Obj, dig, is_deleting, labels_of, name_of
+from firedrill.world.kube.objects import Obj, dig, is_deleting, labels_of, name_of, namespace_of
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _RESOURCE = "statefulsets.apps"
+_BURST, _NEXT_BURST = 500, 1_000
 _HASH = "controller.kubernetes.io/hash"
 
 
@@ -54,6 +56,7 @@ def _reconcile(world: World, key: str) -> None:
         except ApiError as caught:
             problem = caught
     left = [pod for pod in _pods.owned(world, owner) if ordinal_of(pod, owner) >= 0]
+    _pods.rest_after(world, NAME, key, len(left))
     status = _status(world, owner, left, name_of(current), name_of(update))
     client.update_status(owner, status)
     if problem is not None:
@@ -75,14 +78,21 @@ def _revision(pod: Obj) -> str:
 def _step(client: Client, owner: Obj, pods: list[Obj], current: Obj, update: Obj) -> None:
     start, count = start_of(owner), wanted_replicas(owner)
     by_ordinal = {ordinal_of(pod, owner): pod for pod in pods}
-    inside = {number: by_ordinal.get(number) for number in range(start, start + count)}
-    condemned = sorted((number for number in by_ordinal if number not in inside), reverse=True)
+    every = range(start, start + count)
     monotonic = dig(owner, "spec", "podManagementPolicy") != "Parallel"
+    room = 1 if monotonic else _pods.still_to_make(client.world, pods, count - len(pods), _BURST)
+    near = [*every[: len(by_ordinal) + room], *(number for number in by_ordinal if number in every)]
+    inside = {number: by_ordinal.get(number) for number in sorted(set(near))}
+    condemned = sorted((number for number in by_ordinal if number not in every), reverse=True)
     for number, pod in inside.items():
+        if pod is None and room <= 0:
+            enqueue(client.world, NAME, key_of(namespace_of(owner), name_of(owner)), _NEXT_BURST)
+            return
         if pod is None:
             revision = current if _wants_current(owner, number) else update
             made = statefulset_pods.pod_of(owner, template_of(revision), name_of(revision), number)
             statefulset_pods.create(client, owner, made)
+            room -= 1
             if monotonic:
                 return
         elif _must_wait(client, owner, pod, monotonic=monotonic):

@@ -16,6 +16,7 @@ from firedrill.world.kube.programs import catalogue, shell
 from firedrill.world.kube.programs.launch import ASKING
 from firedrill.world.kube.programs.model import Executed, Program
 from firedrill.world.kube.programs.scripts import duration
+from firedrill.world.kube.programs.shell_bounds import Purse
 from firedrill.world.sim.clock import rfc3339
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _SHELLS = {"sh", "bash", "ash", "dash", "zsh"}
 _OUTPUT = 200_000
 _FILES = 200
 _STEPS = 100
+_SHELLS_DEEP = 6
 _ROOT = ("bin", "dev", "etc", "home", "lib", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")
@@ -38,6 +40,8 @@ class Session:
         self.world, self.pod, self.state, self.found, self.program = world, pod, state, found, program
         self.item: Mapping[str, object] = spec_of(pod, found.name) or {"name": found.name}
         self.steps = 0
+        self.shells = 0
+        self.purse = Purse()
         self._env: dict[str, str] | None = None
 
     @property
@@ -107,15 +111,25 @@ class Session:
 
     def _shell(self, args: list[str], stdin: str) -> Executed:
         script = shell.script_of(args)
-        return shell.run_through(script, self.env, self, stdin) if script is not None else Executed()
+        if script is None:
+            return Executed()
+        if self.shells >= _SHELLS_DEEP:
+            return Executed(stderr="sh: can't fork: Resource temporarily unavailable\n", code=2)
+        self.shells += 1
+        try:
+            return shell.run_through(script, self.env, self, stdin, self.purse)
+        finally:
+            self.shells -= 1
 
     # --- what scripts ask of the place where they run
 
     def tool(self, words: list[str], stdin: str, env: Mapping[str, str]) -> Executed:
         """Run a command of a script."""
+        skipped = 0
+        while words[skipped].rpartition("/")[2] == "timeout" and len(words) > skipped + 2:
+            skipped += 2
+        words = words[skipped:]
         name = words[0].rpartition("/")[2]
-        if name == "timeout" and len(words) > 2:
-            return self.tool(words[2:], stdin, env)
         if name not in TOOLS and not self.has(name):
             why = "No such file or directory" if "/" in words[0] else "not found"
             return Executed(stderr=f"sh: {words[0]}: {why}\n", code=127)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from firedrill.world.kube.programs.model import Executed
 from firedrill.world.kube.programs.scripts import duration
+from firedrill.world.kube.programs.shell_bounds import ExhaustedError, Purse, held
 from firedrill.world.kube.programs.shell_code import Code, Simple, compiled
 from firedrill.world.kube.programs.shell_sums import Sum
 from firedrill.world.kube.programs.shell_words import Word
@@ -17,7 +18,9 @@ from firedrill.world.kube.programs.shell_words import Word
 _BUDGET = 600
 _OUTPUT = 200_000
 _NESTED = 6
+_LONGEST_SUM = 200
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
+_BEFORE = frozenset({"exec", "command", "nohup", "time", "sudo", "eval"})
 _SUM = re.compile(r"\s*(\d+|\$?\w+|<=|>=|==|!=|\+\+|--|[-+*/%()<>])")
 
 
@@ -86,7 +89,7 @@ def begin(env: Mapping[str, str]) -> Progress:
 
 def advance(text: str, progress: Progress, host: Host) -> Step:
     """Run a script until it ends, waits, or gives its place to the image's program."""
-    return _Machine(compiled(text), progress, host, 0).run()
+    return _Machine(compiled(text), progress, host, 0, Purse()).run()
 
 
 def script_of(args: Sequence[str]) -> str | None:
@@ -101,46 +104,64 @@ def script_of(args: Sequence[str]) -> str | None:
     return None
 
 
-def run_through(text: str, env: Mapping[str, str], host: Host, stdin: str = "") -> Executed:
-    """Run a script to its end at once; the time that it would take is in the outcome."""
+def run_through(
+    text: str, env: Mapping[str, str], host: Host, stdin: str = "", purse: Purse | None = None
+) -> Executed:
+    """Run a script to its end at once; the time that it would take is in the outcome.
+
+    One that has used up its purse is given up, as by a client that stops waiting.
+    """
     out, err, ms = "", "", 0
+    purse = Purse() if purse is None else purse
     progress = begin(env)
     for _ in range(_BUDGET):
-        machine = _Machine(compiled(text), progress, host, 0)
+        machine = _Machine(compiled(text), progress, host, 0, purse)
         machine.given = stdin
         step = machine.run()
         out, err = (out + step.out)[-_OUTPUT:], (err + step.err)[-_OUTPUT:]
         progress = step.progress
         if step.ended or step.becomes:
             return Executed(out, err, progress.code, ms=ms)
-        if step.wait < 0 or ms > 3_600_000:
+        if step.wait < 0 or ms > 3_600_000 or purse.steps <= 0:
             return Executed(out, err, 124, ms=3_600_000)
         ms += step.wait
     return Executed(out, err, 124, ms=ms)
 
 
 class _Machine:
-    def __init__(self, code: Code, progress: Progress, host: Host, depth: int) -> None:
+    def __init__(self, code: Code, progress: Progress, host: Host, depth: int, purse: Purse) -> None:
         self.code, self.now, self.host, self.depth = code, progress, host, depth
         self.out, self.err, self.said = "", "", ""
         self.wait = 0
         self.ended = False
         self.becomes: tuple[str, ...] = ()
         self.given = ""
+        self.purse = purse
 
     def run(self) -> Step:
+        try:
+            self.turn()
+        except ExhaustedError:
+            self.say("", "sh: out of memory\n")
+            self.now, self.ended, self.becomes = replace(self.now, code=2, env={}), True, ()
+        return Step(self.now, self.out[-_OUTPUT:], self.err, self.said, self.wait, self.ended, self.becomes)
+
+    def turn(self) -> None:
+        """Take steps until there is something to wait for."""
         for _ in range(_BUDGET):
             if self.wait or self.becomes:
                 break
             if self.ended or self.now.at >= len(self.code.steps):
                 self.ended = True
                 break
+            if not self.purse.step():
+                self.wait = 1000
+                break
             step = self.code.steps[self.now.at]
             self.now = replace(self.now, at=self.now.at + 1)
             getattr(self, f"_{step[0]}")(*step[1:])
         else:
             self.wait = 1000  # it turns round and round without a pause
-        return Step(self.now, self.out[-_OUTPUT:], self.err, self.said, self.wait, self.ended, self.becomes)
 
     # --- instructions
 
@@ -219,8 +240,11 @@ class _Machine:
 
     def simple(self, simple: Simple, stdin: str, *, piped: bool = False) -> Executed:
         env = dict(self.now.env)
+        if not self.purse.step():
+            return Executed(code=1)
         for name, word in simple.assigns:
             env[name] = self.value(word, env)
+        held(env)
         if not simple.words or simple.assigns:
             self.now = replace(self.now, env=env, code=0)
         words = [item for word in simple.words for item in self.fields(word)]
@@ -233,14 +257,16 @@ class _Machine:
         return self.redirected(simple, done)
 
     def command(self, words: list[str], stdin: str) -> Executed:
+        before = 0
+        while before + 1 < len(words) and words[before].rpartition("/")[2] in _BEFORE:
+            before += 1
+        words = words[before:]
         name = words[0].rpartition("/")[2]
         if words[0] in self.code.functions and len(self.now.calls) < 50:
             env = {**self.now.env, **{str(number + 1): word for number, word in enumerate(words[1:])}}
             entry, back = self.code.functions[words[0]], (*self.now.calls, self.now.at)
             self.now = replace(self.now, at=entry, calls=back, env=env)
             return Executed()
-        if name in ("exec", "command", "nohup", "time", "sudo", "eval") and len(words) > 1:
-            return self.command(words[1:], stdin)
         if name in _SHELLS:
             inner = script_of(words[1:])
             return self.inner(inner, stdin) if inner is not None else Executed()
@@ -256,7 +282,7 @@ class _Machine:
     def inner(self, text: str, stdin: str) -> Executed:
         if self.depth >= _NESTED:
             return Executed(code=1)
-        machine = _Machine(compiled(text), begin(self.now.env), self.host, self.depth + 1)
+        machine = _Machine(compiled(text), begin(self.now.env), self.host, self.depth + 1, self.purse)
         machine.given = stdin
         ms = 0
         for _ in range(_BUDGET):
@@ -265,6 +291,8 @@ class _Machine:
                 self.becomes = step.becomes
             if step.ended or step.becomes or step.wait < 0:
                 self.wait = -1 if step.wait < 0 and not step.ended else self.wait
+                break
+            if self.purse.steps <= 0:
                 break
             ms += step.wait
             machine.wait = 0
@@ -287,8 +315,8 @@ class _Machine:
         return replace(done, stdout=out, stderr=err)
 
     def say(self, out: str, err: str) -> None:
-        self.out, self.err = self.out + out, self.err + err
-        self.said += out + err
+        self.out, self.err = _tail(self.out + out), _tail(self.err + err)
+        self.said = _tail(self.said + out + err)
 
     # --- built in
 
@@ -320,7 +348,7 @@ class _Machine:
             name, equals, value = word.partition("=")
             if equals:
                 env[name] = value
-        self.now = replace(self.now, env=env)
+        self.now = replace(self.now, env=held(env))
         return Executed()
 
     def _do_wait(self, _: list[str]) -> Executed:
@@ -362,19 +390,24 @@ class _Machine:
         for kind, text, quoted in word:
             value = text if kind == "text" else self.part(kind, text, self.now.env)
             if kind == "text" or quoted:
-                out = [*out[:-1], out[-1] + value] if open_ else [*out, value]
+                out = [*out[:-1], self.purse.join(out[-1], value)] if open_ else [*out, value]
                 open_ = True
                 continue
             pieces = value.split()
             if pieces:
                 joined = open_ and not value[0].isspace()
-                out = [*out[:-1], out[-1] + pieces[0], *pieces[1:]] if joined else [*out, *pieces]
+                first = self.purse.join(out.pop() if joined else "", pieces[0])
+                self.purse.join("", value)
+                out += [first, *pieces[1:]]
                 open_ = not value[-1].isspace()
         return out
 
     def value(self, word: Word, env: Mapping[str, str] | None = None) -> str:
         known = self.now.env if env is None else env
-        return "".join(text if kind == "text" else self.part(kind, text, known) for kind, text, _ in word)
+        out = ""
+        for kind, text, _ in word:
+            out = self.purse.join(out, text if kind == "text" else self.part(kind, text, known))
+        return out
 
     def part(self, kind: str, text: str, env: Mapping[str, str]) -> str:
         if kind == "name":
@@ -403,6 +436,7 @@ class _Machine:
 
     def sum(self, text: str) -> int:
         """An arithmetic expression of whole numbers; what cannot be read counts as 0."""
+        text = text[:_LONGEST_SUM]
         step = re.fullmatch(r"\s*(\w+)\s*(?:(\+\+|--)|(=|\+=|-=)\s*(.+))\s*", text)
         if step is not None and not step[1].isdecimal() and not text.lstrip().startswith("=="):
             before = self.number(step[1])
@@ -413,12 +447,16 @@ class _Machine:
                 after = value if step[3] == "=" else before + (value if step[3] == "+=" else -value)
             self.now = replace(self.now, env={**self.now.env, step[1]: str(after)})
             return before if step[2] else after
-        tokens = _SUM.findall(text[:400])
+        tokens = _SUM.findall(text)
         return Sum([str(self.number(item)) if item[-1].isalnum() else item for item in tokens]).value()
 
     def number(self, name: str) -> int:
         text = name if name.isdecimal() else str(self.now.env.get(name.lstrip("$"), "0"))
         return int(text) if re.fullmatch(r"-?\d{1,15}", text) else 0
+
+
+def _tail(text: str) -> str:
+    return text if len(text) < 2 * _OUTPUT else text[-_OUTPUT:]
 
 
 _BUILT_IN = {

@@ -11,8 +11,11 @@ class Sum:
 
     _LEVELS: tuple[tuple[str, ...], ...] = (("<", ">", "<=", ">=", "==", "!="), ("+", "-"), ("*", "/", "%"))
 
+    _DEEPEST = 30
+
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = tokens
+        self.depth = 0
 
     def value(self, level: int = 0) -> int:
         """The result; what cannot be read counts as 0."""
@@ -26,13 +29,20 @@ class Sum:
     def atom(self) -> int:
         """A number, a negated one, or what is in brackets."""
         item = self.tokens.pop(0) if self.tokens else "0"
+        if self.depth > self._DEEPEST:
+            return 0
         if item == "(":
+            self.depth += 1
             value = self.value()
+            self.depth -= 1
             if self.tokens:
                 self.tokens.pop(0)
             return value
         if item == "-":
-            return -self.atom()
+            self.depth += 1
+            value = -self.atom()
+            self.depth -= 1
+            return value
         return int(item) if re.fullmatch(r"-?\d+", item) else 0
 
 
