@@ -73,6 +73,13 @@ GOLDEN = {
     "no-values": ("label/nothing/values", {}, {}),
     "series": ("series", {"match[]": '{app="web"}'}, {}),
     "stats": ("index/stats", {"query": '{app="web"}', "start": "1767603000"}, {}),
+    "volume": ("index/volume", {"query": '{namespace="shop"}', "targetLabels": "app"}, {}),
+    "volume-range": (
+        "index/volume_range",
+        {"query": '{app="web"}', "start": "1767603540", "end": "1767603550", "step": "5"},
+        {},
+    ),
+    "detected-fields": ("detected_fields", {"query": '{namespace="shop"}'}, {}),
     "detected-labels": ("detected_labels", {}, {}),
     "buildinfo": ("status/buildinfo", {}, {}),
 }

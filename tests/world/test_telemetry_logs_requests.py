@@ -14,7 +14,7 @@ from firedrill.world.app.rows import KINDS
 from firedrill.world.build import make_world
 from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
-from firedrill.world.telemetry.logs import styles
+from firedrill.world.telemetry.logs import background, styles
 from firedrill.world.telemetry.logs.logql import Engine, parse
 from firedrill.world.telemetry.logs.requests import RequestLines
 from firedrill.world.telemetry.traces import (
@@ -232,6 +232,21 @@ def test_forks_tell_the_same(world: World) -> None:
     twin.run_for(10_000)
     assert kubelet.read_log(twin, "default", pod, "server", tail=2000)[-3:] != here[-3:]
     assert kubelet.read_log(world, "default", pod, "server", tail=200) == here
+
+
+@pytest.mark.parametrize("family", ["redis", "postgres", "mysql", "coredns", "java", "json", "envoy", "klog"])
+def test_programs_write_by_themselves_now_and_then(family: str) -> None:
+    begin, hour = START * MS, 3600 * 10**9
+    whole = background.background(family, "uid/main", begin, begin, begin + 6 * hour)
+    assert bool(whole) == (family != "klog")
+    assert not background.background(family, "uid/main", begin, begin, begin + 10**9)
+    cut = [
+        background.background(family, "uid/main", begin, begin + n * hour, begin + (n + 1) * hour)
+        for n in range(6)
+    ]
+    assert [line for part in cut for line in part] == whole
+    assert all(one <= two for one, two in pairwise(at for at, _ in whole))
+    assert not any(re.search(r"\{[a-z_]+\}", text) for _, text in whole)
 
 
 def test_a_follower_misses_nothing(world: World) -> None:

@@ -121,6 +121,15 @@ def _speak(world: World, record: history.Record, start: int, end: int) -> Sequen
     return out
 
 
+def _murmur(_: World, record: history.Record, start: int, end: int) -> Sequence[lines.Line]:
+    """What a program writes by itself; see `lines.Speaker`."""
+    from firedrill.world.telemetry.logs.background import background
+
+    run = record.run
+    return background(run.plan.style, f"{record.uid}/{record.container}", run.started * lines.MS, start, end)
+
+
 def listen() -> None:
-    """Let everybody who reads logs in this process see what programs write about requests."""
+    """Let whoever reads logs in this process see what programs write about requests and by themselves."""
     lines.on_lines("requests", _speak)
+    lines.on_lines("background", _murmur)

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.gateway.loki import parameters, views, wire
+from firedrill.gateway.loki import fields, parameters, views, wire
 from firedrill.gateway.loki.source import ClusterLogs, settings
 from firedrill.gateway.loki.wire import Asked, Refusal, Reply, reply
 from firedrill.world.telemetry.logs import Source, Stream
@@ -46,7 +46,11 @@ class Loki:
             "/loki/api/v1/label": self._labels,
             "/loki/api/v1/series": self._series,
             "/loki/api/v1/index/stats": self._stats,
+            "/loki/api/v1/index/volume": lambda asked: self._volume(asked, ranged=False),
+            "/loki/api/v1/index/volume_range": lambda asked: self._volume(asked, ranged=True),
             "/loki/api/v1/detected_labels": self._detected,
+            "/loki/api/v1/detected_fields": self._fields,
+            "/loki/api/v1/patterns": lambda _: reply({"status": "success", "data": []}),
             "/loki/api/v1/tail": _no_tail,
             "/prometheus/api/v1/rules": lambda _: reply({"status": "success", "data": {"groups": []}}),
             "/prometheus/api/v1/alerts": lambda _: reply({"status": "success", "data": {"alerts": []}}),
@@ -160,28 +164,59 @@ class Loki:
         found = [{"label": name, "cardinality": len(known[name])} for name in sorted(known)]
         return reply({"detectedLabels": found})
 
+    def _volume(self, asked: Asked, *, ranged: bool) -> Reply:
+        """Bytes by label set, or by some labels, from samples where the range is long."""
+        start, end = parameters.bounds(asked, self._now)
+        end = min(end, self._now + _MS)
+        step = parameters.ranged_step(asked, start, end) if ranged else max(end - start, 1)
+        engine = self._engine()
+        wanted = frozenset(name for name in asked.first("targetLabels").split(",") if name)
+        totals: dict[tuple[tuple[str, str], ...], dict[int, int]] = {}
+        matchers = _matchers(asked.first("query"))
+        names = wanted or frozenset(item.name for item in matchers)
+        for at in range(start, max(end, start + 1), step):
+            for item in engine.streams(matchers, at, min(at + step, end)):
+                key = tuple(pair for pair in item.labels if pair[0] in names)
+                here = totals.setdefault(key, {})
+                here[at + step] = here.get(at + step, 0) + _size(engine, item, at, min(at + step, end))[1]
+        limit = parameters.limit(asked)
+        biggest = sorted(totals, key=lambda key: (-sum(totals[key].values()), key))[:limit]
+        return reply(views.volume([(key, totals[key]) for key in biggest], ranged=ranged, end=end))
+
+    def _fields(self, asked: Asked) -> Reply:
+        """Names that a parser would find in the newest lines of a query."""
+        query = parameters.query(asked)
+        if not isinstance(query, Selector):
+            raise Refusal(400, "only log queries have fields")
+        start, end = parameters.bounds(asked, self._now)
+        engine = self._engine()
+        limit = min(parameters.limit(asked, 1000), 1000)
+        found = _run(lambda: engine.logs(query, start, min(end, self._now + _MS), limit))
+        return reply(fields.detect([one.text for one in found], limit))
+
     def _stats(self, asked: Asked) -> Reply:
         """Sizes as the index knows them: exact for ten minutes, for longer ranges from samples."""
         start, end = parameters.bounds(asked, self._now)
         end = min(end, self._now + _MS)
         engine = self._engine()
         found = engine.streams(_matchers(asked.first("query")), start, end)
-        windows, factor = _sampled(start, end)
-        entries = size = 0
-        for item in found:
-            for low, high in windows:
-                told = engine.source.read(item, low, high)
-                entries += len(told)
-                size += sum(len(entry.text) for entry in told)
+        sizes = [_size(engine, item, start, end) for item in found]
+        entries, size = sum(one for one, _ in sizes), sum(one for _, one in sizes)
         told_of = {"streams": len(found), "chunks": len(found) * (1 + max(end - start, 0) // _SIX_HOURS)}
-        return reply({**told_of, "bytes": int(size * factor), "entries": int(entries * factor)})
+        return reply({**told_of, "bytes": size, "entries": entries})
 
 
-def _sampled(start: int, end: int) -> tuple[list[tuple[int, int]], float]:
-    if end - start <= _EXACT:
-        return [(start, end)], 1.0
-    step = (end - start) // _SAMPLES
-    return [(start + n * step, start + n * step + _MINUTE) for n in range(_SAMPLES)], step / _MINUTE
+def _size(engine: Engine, stream: Stream, start: int, end: int) -> tuple[int, int]:
+    """(lines, bytes) of a stream: exact for ten minutes; for longer from samples, unless they hold nothing."""
+    windows, factor = [(start, end)], 1.0
+    if end - start > _EXACT:
+        step = (end - start) // _SAMPLES
+        windows = [(start + n * step, start + n * step + _MINUTE) for n in range(_SAMPLES)]
+        factor = step / _MINUTE
+    told = [entry for low, high in windows for entry in engine.source.read(stream, low, high)]
+    if not told and factor > 1:
+        told, factor = list(engine.source.read(stream, start, end)), 1.0
+    return int(len(told) * factor), int(sum(len(entry.text) for entry in told) * factor)
 
 
 def _run(work: Callable[[], Any]) -> Any:

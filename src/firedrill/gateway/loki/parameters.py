@@ -68,13 +68,7 @@ def ranged(asked: Asked, now: int) -> Range:
     start, end = bounds(asked, now)
     if end == start:
         raise Refusal(400, "end timestamp must not be before or equal to start time")
-    step = _step(asked, start, end)
-    if (end - start) // step > _MOST_POINTS:
-        raise Refusal(
-            400,
-            "exceeded maximum resolution of 11,000 points per time series. "
-            "Try increasing the value of the step parameter",
-        )
+    step = ranged_step(asked, start, end)
     interval = asked.first("interval")
     return Range(
         query(asked), start, end, step, limit(asked), _duration(interval) if interval else 0, _backward(asked)
@@ -108,6 +102,22 @@ def _backward(asked: Asked) -> bool:
     if text not in {"backward", "forward"}:
         raise Refusal(400, f"invalid direction '{asked.first('direction')[:40]}'")
     return text == "backward"
+
+
+def ranged_step(asked: Asked, start: int, end: int) -> int:
+    """The step of a range; there may be 11 000 of them.
+
+    Raises:
+        Refusal: 400, it is none or too small.
+    """
+    step = _step(asked, start, end)
+    if (end - start) // step > _MOST_POINTS:
+        raise Refusal(
+            400,
+            "exceeded maximum resolution of 11,000 points per time series. "
+            "Try increasing the value of the step parameter",
+        )
+    return step
 
 
 def _step(asked: Asked, start: int, end: int) -> int:

@@ -75,6 +75,26 @@ def ranged(found: Matrix | Scalar, start: int, end: int, step: int, stats: Stats
     return _success({"resultType": "matrix", "result": result, "stats": _stats(stats, 0)})
 
 
+def volume(
+    found: Sequence[tuple[tuple[tuple[str, str], ...], Mapping[int, int]]], *, ranged: bool, end: int
+) -> dict[str, Any]:
+    """Bytes by labels, at one moment or at the end of each step."""
+    result: list[dict[str, Any]]
+    if ranged:
+        result = [
+            {
+                "metric": dict(key),
+                "values": [[_seconds(at), str(size)] for at, size in sorted(sizes.items())],
+            }
+            for key, sizes in found
+        ]
+        return _success({"resultType": "matrix", "result": result})
+    result = [
+        {"metric": dict(key), "value": [_seconds(end), str(sum(sizes.values()))]} for key, sizes in found
+    ]
+    return _success({"resultType": "vector", "result": result})
+
+
 def _seconds(ns: int) -> int | float:
     """A time as Prometheus writes it: seconds, to the millisecond."""
     ms = ns // 1_000_000

@@ -101,6 +101,7 @@ _CLOCKS: Mapping[str, tuple[str, str, int]] = {
     "at_log4j": ("%Y-%m-%d %H:%M:%S.", "", 3),
     "at_python": ("%Y-%m-%d %H:%M:%S,", "", 3),
     "at_go": ("%Y/%m/%d %H:%M:%S", "", 0),
+    "at_redis": ("%d %b %Y %H:%M:%S.", "", 3),
     "at_apache": ("%d/%b/%Y:%H:%M:%S", " +0000", 0),
     "at_php": ("%Y-%m-%dT%H:%M:%S.", "+00:00", 6),
 }
