@@ -187,3 +187,23 @@ def test_gathers_over_chunks_equal_single_reads() -> None:
     many = store.gather(rows, first, first + 150)
     for place, row in enumerate(rows.tolist()):
         assert many[place].tolist() == store.gather(np.array([row]), first, first + 150)[0].tolist()
+
+
+def test_rows_that_are_gone_take_no_room_in_later_chunks() -> None:
+    store, lasting = store_with("/")
+    families = [labels.make({"n": str(n)}, "busy_total") for n in range(20)]
+    for slot in range(400):
+        now = START + slot * 15_000
+        store.add_target(f"pod-{slot}", {"pod": f"pod-{slot}"}, now, offset_ms=1000)
+        block = store.block(f"pod-{slot}", families, now)
+        store.values(block)[:] = slot
+        store.values(lasting)[:] = slot
+        store.scrape(now + 14_999)
+        store.remove_target(f"pod-{slot}", now + 14_999)
+    sizes = [len(chunk.data) for chunk in store._sealed.values()]
+    assert len(sizes) == 6 and max(sizes) < 64 * 22
+    assert only(store) == (list(range(400)), [float(slot) for slot in range(400)])
+    for slot in (3, 100, 399):
+        matchers = [Matcher("__name__", "=", "busy_total"), Matcher("pod", "=", f"pod-{slot}")]
+        found = store.select(matchers, 0, 1 << 60)
+        assert [values.tolist() for _, _, values in found] == [[float(slot)]] * 20

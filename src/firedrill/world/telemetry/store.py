@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.telemetry import labels as label_sets
+from firedrill.world.telemetry.chunks import Chunk, sealed
 from firedrill.world.telemetry.labels import Labels
 from firedrill.world.telemetry.loose import Loose
 from firedrill.world.telemetry.matching import Matcher
@@ -47,7 +48,7 @@ class SeriesStore:
         self._offset: Ints = np.zeros(256, np.int64)
         self._born: Ints = np.zeros(256, np.int64)
         self._dead: Ints = np.zeros(256, np.int64)
-        self._sealed: dict[int, Floats] = {}
+        self._sealed: dict[int, Chunk] = {}
         self._open: Floats = np.zeros((256, SLOTS))
         self._open_index = -1
         self.floor = 0
@@ -206,7 +207,9 @@ class SeriesStore:
     def _seal(self, index: int) -> None:
         if self._open_index >= 0:
             # a copy of what is in use only: the open chunk grows by doubling
-            self._sealed[self._open_index] = self._open[: self._rows].copy()
+            begin, count = self._open_index * SLOTS, self._rows
+            alive = np.flatnonzero((self._dead[:count] > begin) & (self._born[:count] < begin + SLOTS))
+            self._sealed[self._open_index] = sealed(self._open[:count], alive)
         self._open_index = index
         kept = (index * SLOTS * self.interval_ms - self.retention_ms) // (SLOTS * self.interval_ms)
         if any(old < kept for old in self._sealed):
@@ -393,38 +396,28 @@ class SeriesStore:
     def cells(self, rows: Ints, slots: Ints, wanted: NDArray[np.bool_]) -> Floats:
         """One value of each row; of those that are not wanted it means nothing."""
         index = slots // SLOTS
-        chunk = self._open
         if len(rows) and bool((index == self._open_index).all()):
-            return chunk[rows, slots - self._open_index * SLOTS]
+            return self._open[rows, slots - self._open_index * SLOTS]
         out = np.zeros(len(rows))
         for one in np.unique(index[wanted]).tolist():
-            found = chunk if one == self._open_index else self._sealed.get(one)
-            if found is not None:
-                here = np.flatnonzero(wanted & (index == one) & (rows < len(found)))
-                out[here] = found[rows[here], slots[here] - one * SLOTS]
+            chunk = self._chunk(one)
+            if chunk is not None:
+                here = np.flatnonzero(wanted & (index == one))
+                out[here] = chunk.cells(rows[here], slots[here] - one * SLOTS)
         return out
+
+    def _chunk(self, index: int) -> Chunk | None:
+        return Chunk(None, self._open) if index == self._open_index else self._sealed.get(index)
 
     def gather(self, rows: Ints, first: int, end: int) -> Floats:
         """The values of rows in the slots `[first, end)`; those outside of a row's life mean nothing."""
         out = np.empty((len(rows), end - first))
-        piece: Any = rows
-        if len(rows) and len(rows) == rows[-1] - rows[0] + 1 and bool((np.diff(rows) == 1).all()):
-            piece = slice(int(rows[0]), int(rows[-1]) + 1)
         for index in range(first // SLOTS, (end - 1) // SLOTS + 1):
             low, high = max(first, index * SLOTS), min(end, (index + 1) * SLOTS)
-            chunk = self._open if index == self._open_index else self._sealed.get(index)
-            if chunk is None:
-                continue
-            columns = chunk[:, low - index * SLOTS : high - index * SLOTS]
-            into = out[:, low - first : high - first]
-            if len(rows) and int(rows[-1]) < len(chunk) and isinstance(piece, slice):
-                into[:] = columns[piece]
-            else:
-                if len(rows) and int(rows.max()) < len(chunk):
-                    into[:] = columns[rows]
-                    continue
-                there = rows < len(chunk)
-                into[there] = columns[rows[there]]
+            chunk = self._chunk(index)
+            if chunk is not None:
+                into = out[:, low - first : high - first]
+                chunk.read(rows, low - index * SLOTS, high - index * SLOTS, into)
         return out
 
     def select(
