@@ -138,9 +138,14 @@ async def test_forms_do_as_queries_do(client: httpx.AsyncClient) -> None:
         ),
         (
             "query_range",
-            {"query": "vector(1)", "start": "0", "end": "1767603600", "step": "1"},
+            {"query": "vector(1)", "start": "1767500000", "end": "1767603600", "step": "1"},
             "exceeded maximum resolution of 11,000 points per time series. "
             "Try increasing the value of the step parameter",
+        ),
+        (
+            "query_range",
+            {"query": '{app="web"}', "start": "1765000000"},
+            "the query time range exceeds the limit (query length: 30d3h13m20s, limit: 30d1h)",
         ),
         (
             "query_range",

@@ -178,7 +178,8 @@ class Loki:
             for item in engine.streams(matchers, at, min(at + step, end)):
                 key = tuple(pair for pair in item.labels if pair[0] in names)
                 here = totals.setdefault(key, {})
-                here[at + step] = here.get(at + step, 0) + _size(engine, item, at, min(at + step, end))[1]
+                size = _size(engine, item, at, min(at + step, end))[1]
+                here[at + step] = here.get(at + step, 0) + size
         limit = parameters.limit(asked)
         biggest = sorted(totals, key=lambda key: (-sum(totals[key].values()), key))[:limit]
         return reply(views.volume([(key, totals[key]) for key in biggest], ranged=ranged, end=end))
@@ -207,7 +208,7 @@ class Loki:
 
 
 def _size(engine: Engine, stream: Stream, start: int, end: int) -> tuple[int, int]:
-    """(lines, bytes) of a stream: exact for ten minutes; for longer from samples, unless they hold nothing."""
+    """(lines, bytes) of a stream: exact for ten minutes, for longer from samples unless these are empty."""
     windows, factor = [(start, end)], 1.0
     if end - start > _EXACT:
         step = (end - start) // _SAMPLES

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from firedrill.gateway.loki.wire import Asked, Refusal
 from firedrill.world.telemetry.logs.logql import LogQLError, default_step, parse
 from firedrill.world.telemetry.logs.logql.nodes import Query
-from firedrill.world.telemetry.logs.logql.units import SECOND, duration_of
+from firedrill.world.telemetry.logs.logql.units import SECOND, duration_of, prometheus_text
 
 _HOUR = 3600 * SECOND
+_LONGEST = 721 * _HOUR
 _DIGITS = re.compile(r"-?\d{1,19}")
 _DECIMAL = re.compile(r"-?\d{1,12}\.\d{0,9}")
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})")
@@ -56,6 +57,13 @@ def bounds(asked: Asked, now: int, default: int = _HOUR) -> tuple[int, int]:
     start = moment(asked.first("start"), min(end, now) - span)
     if end < start:
         raise Refusal(400, "end timestamp must not be before or equal to start time")
+    if end - start > _LONGEST:
+        length = prometheus_text(end - start)
+        raise Refusal(
+            400,
+            "the query time range exceeds the limit "
+            f"(query length: {length}, limit: {prometheus_text(_LONGEST)})",
+        )
     return start, end
 
 

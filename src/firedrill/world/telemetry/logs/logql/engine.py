@@ -35,18 +35,12 @@ class Limits:
     """What a query may ask for.
 
     Attributes:
-        lines: most lines that a query returns.
         read: most lines that it reads.
         series: most series of a result.
-        points: most steps of a range query.
-        length: longest time range, in ns.
     """
 
-    lines: int = 5000
     read: int = 3_000_000
     series: int = 500
-    points: int = 11_000
-    length: int = 721 * 3600 * SECOND
 
 
 @dataclass(slots=True)
@@ -109,6 +103,7 @@ class Engine:
         pipeline = Pipeline(query.stages, self.now)
         out: list[Found] = []
         last: dict[Labels, int] = {}
+        start, end = self._clamped(query, start, end)
         for low, high in _windows(start, end, backward=backward):
             here: list[Found] = []
             for line, _ in self._lines(query, pipeline, low, high):
@@ -145,6 +140,21 @@ class Engine:
         """The streams that are selected and may have lines in [start, end)."""
         chosen = tuple(matchers)
         return [item for item in self.source.streams(start, end) if selected(chosen, item.labels)]
+
+    def _clamped(self, query: nodes.Selector, start: int, end: int) -> tuple[int, int]:
+        """The part of a time in which the selected streams may have lines."""
+        found = self.streams(query.matchers, start, end)
+        if not found:
+            return start, start
+        return max(start, min(item.first for item in found)), min(end, max(item.last for item in found) + 1)
+
+    def _stretches(self, query: nodes.RangeAggregation, steps: Steps) -> Iterator[tuple[int, int]]:
+        """The times that a range query reads: all, or where its steps are far apart only what counts."""
+        ends = (steps - query.offset + 1).tolist()
+        apart = len(steps) > 1 and int(steps[1] - steps[0]) > query.range
+        for first, last in [(one, one) for one in ends] if apart else [(ends[0], ends[-1])] if ends else []:
+            low, high = self._clamped(query.selector, first - query.range, last)
+            yield from _windows(low, high, backward=False, width=_WIDEST)
 
     def _lines(
         self, query: nodes.Selector, pipeline: Pipeline, start: int, end: int
@@ -192,7 +202,7 @@ class Engine:
         out = ranges.Samples()
         extract = _Extractor(query)
         pipeline = Pipeline(query.selector.stages, self.now)
-        for low, high in _stretches(query, steps):
+        for low, high in self._stretches(query, steps):
             for line, _ in self._lines(query.selector, pipeline, low, high):
                 sample = extract.sample(line)
                 if sample is not None:
@@ -213,7 +223,7 @@ class Engine:
         out = ranges.Samples()
         tests = [line_test(stage) for stage in query.selector.stages if isinstance(stage, nodes.LineFilter)]
         sizes = query.op in {"bytes_rate", "bytes_over_time"}
-        for low, high in _stretches(query, steps):
+        for low, high in self._stretches(query, steps):
             for stream in self.streams(query.selector.matchers, low, high):
                 key = tuple(pair for pair in stream.labels if pair[0] in names)
                 for entry in self._read(stream, low, high):
@@ -308,14 +318,6 @@ def _windows(start: int, end: int, *, backward: bool, width: int = _WINDOW) -> I
             yield start, high
             start = high
         width = min(width * 2, _WIDEST)
-
-
-def _stretches(query: nodes.RangeAggregation, steps: Steps) -> Iterator[tuple[int, int]]:
-    """The times that a range query reads: all of it, or where its steps are far apart only what counts."""
-    ends = steps - query.offset + 1
-    apart = len(steps) > 1 and int(steps[1] - steps[0]) > query.range
-    for first, last in zip(ends, ends, strict=True) if apart else [(ends[0], ends[-1])] if len(ends) else []:
-        yield from _windows(int(first) - query.range, int(last), backward=False, width=_WIDEST)
 
 
 def default_step(start: int, end: int) -> int:

@@ -171,6 +171,19 @@ def go_duration_text(ns: int) -> str:
     return f"{sign}{minutes}m{seconds}s" if minutes else f"{sign}{seconds}s"
 
 
+def prometheus_text(ns: int) -> str:
+    """A duration as Prometheus prints it: `30d1h`."""
+    out, left = "", ns // 1_000_000
+    for unit in ("y", "w", "d", "h", "m", "s", "ms"):
+        size = _UNITS[unit] // 1_000_000
+        # weeks and years are only used where nothing is left over
+        if unit in {"y", "w"} and left % size:
+            continue
+        count, left = divmod(left, size)
+        out += f"{count}{unit}" if count else ""
+    return out or "0s"
+
+
 def _plain(value: Decimal) -> str:
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
