@@ -183,6 +183,13 @@ def test_a_slow_consumer_falls_behind() -> None:
     assert all((item.kind[item.edge == 0] == rows.OK).all() for item in made)
 
 
+def test_a_consumer_that_takes_longer_than_a_tick_still_works_through_its_queue() -> None:
+    graph = _queued(12_000)
+    made, _ = run(graph, ideal_topology(graph, users=1), 120)
+    booked = sum(int((item.op == 2).sum()) for item in made)
+    assert 35 < booked < 75
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[Graph, Topology, Effects]:
     """A random layered application with every kind of call, and something that goes wrong in it."""

@@ -22,6 +22,7 @@ _BUSIEST = 0.98
 """Queues of a busier station are followed by its backlog rather than by the formula of the steady state."""
 _HOUR = 3_600_000
 _MANY = 1e9
+_GOLDEN = 0.6180339887498949
 _PERIOD = 100_000.0
 """µs after which a pod that has used up its limit may go on."""
 
@@ -91,7 +92,10 @@ def consumed_messages(graph: Graph, state: State, inputs: Inputs) -> Floats:
     each = np.maximum(np.maximum(state.holding[pod], least), 1.0)
     workers = np.maximum(topology.servers[len(topology.pods) :][pod], 1.0)
     most = np.bincount(number, workers * inputs.length * 1000.0 / each, minlength=consumers)
-    return np.floor(np.minimum(state.lag, most))
+    # Slow consumers finish a message in some ticks only; which ones, goes round evenly.
+    turn = float(inputs.moment // inputs.length * _GOLDEN % 1.0)
+    taken: Floats = np.floor(np.minimum(state.lag, most + turn))
+    return taken
 
 
 def edge_rates(graph: Graph, state: State, inputs: Inputs, rate: float, consumed: Floats) -> Floats:
