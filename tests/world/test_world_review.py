@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firedrill.world import Settings, World
-from firedrill.world.kube import audit, cel
+from firedrill.world.kube import audit, cel, selectors
 from firedrill.world.kube.api import ApiError, handle
 from firedrill.world.kube.api.client import Client
 from firedrill.world.kube.api.request import Request, User
@@ -375,3 +375,89 @@ def test_patterns_of_expressions_take_linear_time() -> None:
     assert cel.compile("s.find('(a+)+b')").evaluate({"s": "a" * 5_000 + "b"}) == "a" * 5_000 + "b"
     with pytest.raises(cel.CelError, match="error parsing regexp"):
         cel.compile("s.find('(')").evaluate({"s": "a"})
+
+
+LABEL_VALUE = "a valid label must be an empty string or consist of alphanumeric characters"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
+        ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+        ("a in (=)", "unable to parse requirement: found '=', expected: ',', ')' or identifier"),
+        ("a in (b,=)", "unable to parse requirement: found '=', expected: ',', or identifier"),
+        ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+        ("a=,", "found '', expected: identifier after ','"),
+        (",a", "found ',', expected: !, identifier, or 'end of string'"),
+        ("a==(", "unable to parse requirement: found '(', expected: identifier"),
+        ("!", "unable to parse requirement: found '', expected: identifier"),
+        ("-a=b", 'unable to parse requirement: <nil>: Invalid value: "-a": name part must consist of'),
+        ("a=b/c", f'unable to parse requirement: values[0][a]: Invalid value: "b/c": {LABEL_VALUE}'),
+        ("a>b", "values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be an integer"),
+    ],
+)
+def test_a_selector_that_cannot_be_read_is_refused_in_the_words_of_a_real_server(
+    text: str, words: str
+) -> None:
+    with pytest.raises(selectors.SelectorError) as caught:
+        selectors.parse(text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", ()),
+        (" a , !b,c!=d ", (("a", "exists", ()), ("b", "!", ()), ("c", "notin", ("d",)))),
+        ("in in (in,notin)", (("in", "in", ("in", "notin")),)),
+        ("x.io/a notin ()", (("x.io/a", "notin", ("",)),)),
+        ("a in (b,,c)", (("a", "in", ("", "b", "c")),)),
+        ("a=,b>3", (("a", "in", ("",)), ("b", "gt", ("3",)))),
+    ],
+)
+def test_a_selector_is_read(text: str, wanted: tuple[selectors.Requirement, ...]) -> None:
+    assert selectors.parse(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000 + "!", "a in (" + "b," * 50_000, "(" * 100_000, "!=" * 50_000]
+)
+def test_a_long_selector_is_refused_soon(text: str) -> None:
+    with pytest.raises(selectors.SelectorError):
+        selectors.parse(text)
+
+
+def test_a_binding_to_a_role_that_is_not_there_tells_so() -> None:
+    world = World()
+    master = Client(world, User("root", ("system:masters",)))
+    master.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    rbac_group = "rbac.authorization.k8s.io"
+    rule = {"apiGroups": [rbac_group], "resources": ["rolebindings"], "verbs": ["create"]}
+    role = {
+        "apiVersion": f"{rbac_group}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "binder"},
+        "rules": [rule],
+    }
+    master.create(role)
+
+    def binding(name: str, kind: str, to: str, user: str) -> dict[str, Any]:
+        return {
+            "apiVersion": f"{rbac_group}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name, "namespace": "shop"},
+            "roleRef": {"apiGroup": rbac_group, "kind": kind, "name": to},
+            "subjects": [{"kind": "User", "name": user, "apiGroup": rbac_group}],
+        }
+
+    master.create(binding("a", "ClusterRole", "binder", "ann"))
+    ann = Client(world, User("ann"))
+    ann.create(binding("b", "ClusterRole", "binder", "bob"))
+    for kind in ("ClusterRole", "Role"):
+        with pytest.raises(ApiError) as caught:
+            ann.create(binding("c", kind, "ghost", "bob"))
+        assert caught.value.code == 404
+        assert caught.value.message == f'{kind.lower()}s.{rbac_group} "ghost" not found'
+    master.create(binding("c", "ClusterRole", "ghost", "bob"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from firedrill.world.kube.api.errors import ApiError, forbidden
+from firedrill.world.kube.api.errors import ApiError, forbidden, not_found
 from firedrill.world.kube.api.request import User
 from firedrill.world.kube.objects import Obj, labels_of, name_of, namespace_of
 from firedrill.world.kube.rbac_defaults import default_objects, node_rules
@@ -294,7 +294,7 @@ def check_escalation(store: Store, user: User, resource: str, obj: Obj, old: Obj
         old: the former version of an update; what it granted already is not questioned again.
 
     Raises:
-        ApiError: 403, naming the rules that are missing.
+        ApiError: 403, naming the rules that are missing; 404, the role of a binding does not exist.
     """
     if resource not in _RESOURCES or _MASTERS in user.groups:
         return
@@ -315,6 +315,7 @@ def check_escalation(store: Store, user: User, resource: str, obj: Obj, old: Obj
         role = str(reference.get("name"))
         if authorize(store, user, "bind", GROUP, plural_of_role, "", namespace, role)[0]:
             return
+        _must_exist(store, plural_of_role, "" if plural_of_role == "clusterroles" else namespace, role)
         rules = _rules_of(store, reference, namespace)
     held = [rule for grant in _grants(store, user, namespace) for rule in grant.rules]
     missing = _compact([single for rule in rules for single in _split(rule) if not _covered(single, held)])
@@ -325,6 +326,11 @@ def check_escalation(store: Store, user: User, resource: str, obj: Obj, old: Obj
             "not currently held:\n" + "\n".join(sorted(map(_show, missing)))
         )
         raise forbidden(resource, name, text)
+
+
+def _must_exist(store: Store, plural: str, namespace: str, role: str) -> None:
+    if store.get(f"{plural}.{GROUP}", namespace, role) is None:
+        raise not_found(f"{plural}.{GROUP}", role)
 
 
 def _split(rule: Mapping[str, object]) -> Iterator[dict[str, list[str]]]:

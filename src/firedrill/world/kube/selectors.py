@@ -7,19 +7,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from firedrill.world.kube.selector_text import SelectorError, read
+
+__all__ = [
+    "Requirement", "SelectorError", "expression", "from_object", "matches", "of_map", "parse", "parse_fields",
+    "selects",
+]  # fmt: skip
+
 Requirement = tuple[str, str, tuple[str, ...]]
 """(key, operator, values); the operator is one of in, notin, exists, !, gt, lt."""
-
-_NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
-_KEY = rf"(?:{_NAME}/)?{_NAME}"
-_SET = re.compile(rf"({_KEY})\s+(in|notin)\s+\(([^()]*)\)")
-_EQUALS = re.compile(rf"({_KEY})\s*(==|=|!=)\s*((?:{_NAME})?)")
-_EXISTS = re.compile(rf"(!?)\s*({_KEY})")
-_COMPARE = re.compile(rf"({_KEY})\s*([<>])\s*(-?\d+)")
-
-
-class SelectorError(ValueError):
-    """The text is no selector."""
 
 
 @lru_cache(maxsize=2048)
@@ -27,36 +23,9 @@ def parse(text: str) -> tuple[Requirement, ...]:
     """The requirements of a label selector, all of which must hold.
 
     Raises:
-        SelectorError: the text is malformed.
+        SelectorError: the text is malformed; its message is what the server answers.
     """
-    out: list[Requirement] = []
-    for part in _split(text):
-        out.append(_requirement(part, text))
-    return tuple(out)
-
-
-def _split(text: str) -> list[str]:
-    if not text.strip():
-        return []
-    parts, depth, start = [], 0, 0
-    for index, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            parts.append(text[start:index].strip())
-            start = index + 1
-    return [*parts, text[start:].strip()]
-
-
-def _requirement(part: str, text: str) -> Requirement:
-    if match := _SET.fullmatch(part):
-        return match[1], match[2], tuple(sorted({item.strip() for item in match[3].split(",")}))
-    if match := _EQUALS.fullmatch(part):
-        return match[1], "notin" if match[2] == "!=" else "in", (match[3],)
-    if match := _COMPARE.fullmatch(part):
-        return match[1], "gt" if match[2] == ">" else "lt", (match[3],)
-    if match := _EXISTS.fullmatch(part):
-        return match[2], "!" if match[1] else "exists", ()
-    raise SelectorError(f"unable to parse requirement: found {part!r} in {text!r}")
+    return read(text)
 
 
 def matches(requirements: tuple[Requirement, ...], labels: Mapping[str, str]) -> bool:
