@@ -1,12 +1,16 @@
 """Jaeger's API over a world: answers as golden files, refusals, and a real application."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from firedrill.gateway.jaeger import Jaeger
 from firedrill.gateway.kubernetes import Host
@@ -25,7 +29,7 @@ NAMES = Names(
         Service("users", "shop", "users", "python", "locust"),
     ),
     (Operation(0, "show", "GET /cart"), Operation(1, "get", "shop.Cart/Get", "no such cart")),
-    (Call(0, "http"), Call(1, "grpc")),
+    (Call(0, "http"), Call(1, "grpc", source=0)),
     ("ok", "failed"),
 )
 PODS = tuple(
@@ -176,6 +180,45 @@ async def test_a_world_without_traffic_has_no_traces() -> None:
     assert (await client.get("/api/traces?service=a")).json()["data"] == []
     assert (await client.get("/api/dependencies")).json()["data"] == []
     assert (await client.get("/api/traces/1")).status_code == 404
+
+
+VALUES = st.one_of(
+    st.sampled_from(
+        ["web", "cart", "1", "-1", "0", "5s", "1h", "GET", "{}", "error:true", "x" * 300, "9" * 25]
+    ),
+    st.text(max_size=20),
+)
+NAMES_OF_FIELDS = st.sampled_from(
+    [
+        "service",
+        "operation",
+        "start",
+        "end",
+        "limit",
+        "lookback",
+        "tags",
+        "tag",
+        "minDuration",
+        "maxDuration",
+        "traceID",
+        "endTs",
+        "spanKind",
+    ]
+)
+
+
+@given(
+    st.sampled_from(
+        ["/api/traces", "/api/operations", "/api/dependencies", "/api/services", "/api/traces/1"]
+    ),
+    st.lists(st.tuples(NAMES_OF_FIELDS, VALUES), max_size=6),
+)
+@settings(max_examples=150, deadline=None)
+def test_no_request_breaks_it(path: str, fields: list[tuple[str, str]]) -> None:
+    still = Still()
+    ask = _client(still).get(f"{path}?{urlencode(fields)}")
+    assert asyncio.run(ask).status_code in {200, 400, 404}
+    assert not still.defects
 
 
 async def test_an_application_is_traced() -> None:

@@ -1,12 +1,16 @@
 """Loki's API over a world: what Grafana and other clients ask, and answers as golden files."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from firedrill.gateway.kubernetes import Host
 from firedrill.gateway.loki import Loki
@@ -188,6 +192,72 @@ async def test_large_and_strange_bodies(client: httpx.AsyncClient, still: Still)
 async def test_times_come_in_four_forms(client: httpx.AsyncClient, at: str) -> None:
     answer = await client.get("/loki/api/v1/query_range", params={"query": '{app="cart"}', "start": at})
     assert len(answer.json()["data"]["result"]) == 1
+
+
+VALUES = st.one_of(
+    st.sampled_from(
+        [
+            '{app="web"}',
+            '{app="web"} | json',
+            'rate({app="web"}[1m])',
+            "vector(1)",
+            "1767603540",
+            "1767603600",
+            "5s",
+            "-1",
+            "0",
+            "1e3",
+            "9" * 30,
+            "backward",
+            "2026-01-05T08:59:00Z",
+            "2026-13-45T99:99:99Z",
+            ".5",
+        ]
+    ),
+    st.text(max_size=20),
+)
+FIELDS = st.sampled_from(
+    [
+        "query",
+        "start",
+        "end",
+        "since",
+        "limit",
+        "step",
+        "interval",
+        "direction",
+        "time",
+        "match[]",
+        "targetLabels",
+    ]
+)
+PATHS = st.sampled_from(
+    [
+        "query",
+        "query_range",
+        "labels",
+        "label/app/values",
+        "series",
+        "index/stats",
+        "index/volume",
+        "index/volume_range",
+        "detected_fields",
+        "detected_labels",
+        "patterns",
+        "label//values",
+    ]
+)
+
+
+@given(PATHS, st.lists(st.tuples(FIELDS, VALUES), max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_no_request_breaks_it(path: str, fields: list[tuple[str, str]]) -> None:
+    still = Still()
+    host: Any = still
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(Loki(host, _memory)), base_url="http://loki")
+    answer = asyncio.run(client.get(f"/loki/api/v1/{path}?{urlencode(fields)}"))
+    assert answer.status_code in {200, 400, 404}, answer.text
+    assert not still.defects
 
 
 def _pod(name: str, script: str) -> dict[str, Any]:

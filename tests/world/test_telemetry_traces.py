@@ -12,6 +12,7 @@ from firedrill.world.build import make_world
 from firedrill.world.kube.api import Client
 from firedrill.world.telemetry.traces import (
     Call,
+    Describer,
     Fixed,
     Names,
     Operation,
@@ -47,8 +48,8 @@ NAMES = Names(
     (
         Call(0, "http"),
         Call(3, "kafka", queue="orders", consumer=True),
-        Call(1, "grpc", timeout_ms=500),
-        Call(2, "redis", host="store.shop"),
+        Call(1, "grpc", timeout_ms=500, source=0),
+        Call(2, "redis", host="store.shop", source=1),
     ),
     ("ok", "failed", "upstream", "timeout", "refused"),
 )
@@ -281,6 +282,18 @@ def test_spans_count_what_requests_do(world: World) -> None:
             above = order[int(whole.parent[place])]
             assert whole.start[above] <= whole.start[place]
             assert whole.trace_low[above] == whole.trace_low[place]
+
+
+def test_codes_stand_for_what_spans_have(world: World) -> None:
+    requests = requests_of(world)
+    assert requests is not None
+    describer = Describer(requests.names)
+    number = requests.ticks(0, 1 << 62)[-2]
+    spans = make_spans(requests.names, requests.tick(number), requests.seed)
+    codes = describer.codes(spans).tolist()
+    assert len(set(codes)) < len(codes) / 2
+    for code, span in zip(codes, describer.describe(spans), strict=True):
+        assert describer.coded(code) == (span.name, span.kind, span.scope, span.attributes)
 
 
 def test_sampling_keeps_whole_traces_by_their_share(world: World) -> None:

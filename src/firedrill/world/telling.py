@@ -103,7 +103,8 @@ def _call(graph: Graph, number: int) -> Call:
         queue = graph.app.queues[int(graph.consumer_queue[number - graph.entries])].name
     target = int(graph.edge_target[number])
     host = call.host.rpartition(":")[0]
-    return Call(target, call.protocol, host, queue, call.timeout_ms, consumer)
+    source = int(graph.edge_source[number])
+    return Call(target, call.protocol, host, queue, call.timeout_ms, consumer, source)
 
 
 def _speak(world: World, record: history.Record, start: int, end: int) -> Sequence[lines.Line]:

@@ -9,18 +9,20 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firedrill.world.sim.tables import table
 from firedrill.world.telemetry.traces import failures, ids
 from firedrill.world.telemetry.traces.failures import Failure
-from firedrill.world.telemetry.traces.requests import Ints, Names, Tick
+from firedrill.world.telemetry.traces.requests import Call, Ints, Names, Tick
 from firedrill.world.telemetry.traces.spans import CLIENT, CONSUMER, PRODUCER, SERVER, Event, Span, Spans
 
 Value = str | int | bool
 Attributes = tuple[tuple[str, Value], ...]
 _HTTP = re.compile(r"([A-Z]+) (/\S*)")
 _VARIABLE = re.compile(r"\{[^}]*\}|:\w+")
-_SERVER_FAULT = 500
+VARIANTS = 64
+"""How many different paths an operation with a variable in its path has."""
 _TEXTS = frozenset(("network.protocol.version",))
 
 
@@ -40,6 +42,8 @@ class Describer:
     def __init__(self, names: Names) -> None:
         self.names = names
         self._known: dict[tuple[object, ...], tuple[str, Attributes]] = {}
+        titles = [names.operations[call.target].title for call in names.calls]
+        self._varied = np.array([bool(_VARIABLE.search(title)) for title in titles], np.bool_)
         self._order: tuple[Ints, list[int], list[int]] | None = None
 
     def describe(self, spans: Spans, chosen: Iterable[int] | None = None) -> list[Span]:
@@ -60,13 +64,10 @@ class Describer:
         call = self.names.calls[edge]
         outcome = self.names.outcomes[int(spans.kind[place])]
         service = self.names.services[int(spans.service[place])]
-        name, attributes = self._attributes(edge, server, outcome, crc32(span_id.encode()) % 64)
+        name, attributes = self._attributes(edge, server, outcome, self._variant(edge, int(spans.id[place])))
         start, duration = int(spans.start[place]), int(spans.duration[place])
         failed, message, events = self._failed(spans, place, outcome, server, start + duration)
-        scope = tables()["scopes"][failures.family(service.language)].get(call.protocol, "tracer")
-        kind = SERVER if server else CLIENT
-        if call.queue:
-            kind = CONSUMER if server else PRODUCER
+        kind = _kind(call, server)
         return Span(
             trace_id=trace_id,
             span_id=span_id,
@@ -80,7 +81,7 @@ class Describer:
             duration=duration,
             error=failed,
             message=message,
-            scope=scope,
+            scope=self._scope(edge, server),
             attributes=attributes,
             events=events,
         )
@@ -119,6 +120,37 @@ class Describer:
         operation = int(rows.op[above]) if above >= 0 else -1
         caller = names.operations[operation].service if operation >= 0 else len(names.services) - 1
         return failures.called(names, caller, operation, edge, names.outcomes[int(rows.kind[row])])
+
+    def _variant(self, edge: int, span: int) -> int:
+        return span % VARIANTS if self._varied[edge] else 0
+
+    def codes(self, spans: Spans) -> NDArray[np.int64]:
+        """A number for each span, the same one for spans of equal name, kind, library and attributes.
+
+        For those who write many spans down: `coded` tells what a number stands for.
+        """
+        outcomes = len(self.names.outcomes)
+        edges = spans.tick.rows.edge[spans.row].astype(np.int64)
+        variants = np.where(self._varied[edges], (spans.id % np.uint64(VARIANTS)).astype(np.int64), 0)
+        out: NDArray[np.int64] = ((edges * 2 + spans.server) * outcomes + spans.kind) * VARIANTS + variants
+        return out
+
+    def coded(self, code: int) -> tuple[str, str, str, Attributes]:
+        """(name, kind, library, attributes) that a number of `codes` stands for."""
+        rest, variant = divmod(code, VARIANTS)
+        rest, outcome = divmod(rest, len(self.names.outcomes))
+        edge, server = divmod(rest, 2)
+        name, attributes = self._attributes(edge, bool(server), self.names.outcomes[outcome], variant)
+        kind = _kind(self.names.calls[edge], bool(server))
+        return name, kind, self._scope(edge, bool(server)), attributes
+
+    def _scope(self, edge: int, server: bool) -> str:
+        """The library that makes the spans of one side of a call."""
+        call = self.names.calls[edge]
+        operation = call.target if server else call.source
+        number = self.names.operations[operation].service if operation >= 0 else len(self.names.services) - 1
+        language = self.names.services[number].language
+        return str(tables()["scopes"][failures.family(language)].get(call.protocol, "tracer"))
 
     def calls_of(self, tick: Tick, row: int) -> list[int]:
         """The rows of the calls that a request made, in order."""
@@ -208,9 +240,15 @@ class Describer:
         return tuple(out)
 
 
+def _kind(call: Call, server: bool) -> str:
+    if call.queue:
+        return CONSUMER if server else PRODUCER
+    return SERVER if server else CLIENT
+
+
 def concrete_path(route: str, variant: int) -> str:
     """A path as a client would ask for it: variables of the route filled in with one of 64 values."""
     return _VARIABLE.sub(lambda _: _ITEMS[variant % len(_ITEMS)], route)
 
 
-_ITEMS = tuple(f"{crc32(f'item {number}'.encode()):08X}" for number in range(64))
+_ITEMS = tuple(f"{crc32(f'item {number}'.encode()):08X}" for number in range(VARIANTS))

@@ -20,7 +20,7 @@ from firedrill.world.telemetry.traces.spans import ALL, Sampling, Span, Spans, m
 
 _KEPT_TICKS = 64
 _LOOKED_AT = 40
-_MOST_TICKS = 20_000
+_MOST_TICKS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Traces:
         return self._whole(spans, found) if len(found) else None
 
     def search(self, wanted: Search) -> list[Trace]:
-        """Traces with a span that fits, the newest first."""
+        """Traces with a span that fits, the newest first; of more than two hours only the last two."""
         out: list[Trace] = []
         numbers = self._requests.ticks(wanted.start // 1000 - 60_000, wanted.end // 1000 + 1)
         for number in reversed(numbers[-_MOST_TICKS:]):

@@ -39,7 +39,7 @@ class Limits:
         series: most series of a result.
     """
 
-    read: int = 3_000_000
+    read: int = 1_000_000
     series: int = 500
 
 
