@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -371,3 +372,32 @@ def test_faults_and_their_repair(
     revert(world, done)
     world.run_for(5 * MINUTE)
     assert Seen(world, 6).failing("frontend") == 0
+
+
+def test_a_program_that_runs_without_what_it_needs_fails_what_it_is_asked() -> None:
+    package = load_package("online-boutique")
+    services = tuple(
+        dataclasses.replace(item, needs=dataclasses.replace(item.needs, env=("TOKEN",), without="errors"))
+        if item.name == "adservice"
+        else item
+        for item in package.application.services
+    )
+    application = dataclasses.replace(package.application, services=services)
+    world = make_world(4, manifests=package.manifests, application=application, age_days=1)
+    assert set(Seen(world).counts("adservice")) == {"failed"}
+    assert Seen(world).failing("frontend") == 0
+
+    def change(obj: Any) -> None:
+        obj["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "TOKEN", "value": "x"})
+
+    edit(world, "deployments.apps", "adservice", change)
+    world.run_for(3 * MINUTE)
+    assert set(Seen(world).counts("adservice")) == {"ok"}
+
+
+def test_a_program_that_answers_with_errors_or_not_at_all_is_felt_by_its_callers(world: World) -> None:
+    kubelet.set_health(world, "default", pod_of(world, "shippingservice"), "server", status=503)
+    kubelet.set_health(world, "default", pod_of(world, "recommendationservice"), "server", latency=700)
+    world.run_for(15_000)
+    assert set(Seen(world, 2).counts("shippingservice")) <= {"failed", "refused"}
+    assert Seen(world, 2).p95("recommendationservice") >= 800

@@ -120,6 +120,8 @@ def service_times(table: Table, batch: Batch) -> Service:
     idle = np.rint(waited).astype(np.int64)
     net = np.rint(_NET_LEAST + _NET_MORE * draw.exponential(drawn[3])).astype(np.int64)
     failing = drawn[4] < table.op_error[op]
+    if effects.pod_error.any():
+        failing |= drawn[4] < effects.pod_error[pod]
     if failing.any():
         batch.server_kind[failing & batch.arrived] = kinds.FAILED
     other = 0

@@ -179,7 +179,7 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
     """What faults, flags and the health of programs do to the traffic now."""
     made = no_effects(graph, topology)
     by_pod = {
-        name: np.zeros(len(pods)) for name in ("delay", "loss", "steal", "io", "abort", "ballast", "leak")
+        name: np.zeros(len(pods)) for name in ("delay", "loss", "steal", "io", "error", "ballast", "leak")
     }
     frozen = np.zeros(len(pods), np.bool_)
     nodes = sorted(kubelets(world).nodes) or [""]
@@ -189,7 +189,9 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         if health is not HEALTHY:
             frozen[number] = health.frozen
             by_pod["io"][number] = health.latency
-            by_pod["abort"][number] = 1.0 if health.status >= 400 else 0.0
+            by_pod["error"][number] = 1.0 if health.status >= 400 else 0.0
+        if _lacks(graph, pod):
+            by_pod["error"][number] = 1.0
     places = {f"pod/{pod.state.uid}": number for number, pod in enumerate(pods)}
     for row in world.cluster.part(kube_effects.Effects).rows:
         kind, factor = _ROWS[row.parameter]
@@ -224,12 +226,22 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         pod_steal=np.minimum(by_pod["steal"], 0.999),
         pod_io=by_pod["io"],
         pod_frozen=frozen,
-        pod_abort=by_pod["abort"],
+        pod_abort=made.pod_abort,
+        pod_error=by_pod["error"],
         pod_ballast=by_pod["ballast"],
         pod_leak=by_pod["leak"] + leak[topology.service],
         load=load,
         **arrays,
     )
+
+
+def _lacks(graph: Graph, pod: Running) -> bool:
+    """Whether the program runs without something that it needs, and fails all that it is asked."""
+    if pod.service >= len(graph.app.services):
+        return False
+    needs = graph.app.services[pod.service].needs
+    names = (*needs.env, *needs.secrets, *needs.hosts)
+    return needs.without == "errors" and any(not pod.env.get(name) for name in names)
 
 
 _ROWS: dict[kube_effects.Parameter, tuple[str, float]] = {

@@ -73,6 +73,7 @@ class Effects:
         pod_io: ms of delay of each disk operation.
         pod_frozen: it takes connections and never answers.
         pod_abort: share of requests that are answered by an error before the program sees them.
+        pod_error: share of requests that the program of the pod fails.
         pod_ballast, pod_leak: bytes; bytes per second.
         op_error: share that fails, on top of the graph's.
         op_work: factor of work.
@@ -91,6 +92,7 @@ class Effects:
     pod_io: Floats
     pod_frozen: NDArray[np.bool_]
     pod_abort: Floats
+    pod_error: Floats
     pod_ballast: Floats
     pod_leak: Floats
     op_error: Floats
@@ -116,6 +118,7 @@ def no_effects(graph: Graph, topology: Topology) -> Effects:
         pod_io=zero,
         pod_frozen=np.zeros(pods, np.bool_),
         pod_abort=zero,
+        pod_error=zero,
         pod_ballast=zero,
         pod_leak=zero,
         op_error=none,
