@@ -29,7 +29,7 @@ NAMES = Names(
         Service("users", "shop", "users", "python", "locust"),
     ),
     (Operation(0, "show", "GET /cart"), Operation(1, "get", "shop.Cart/Get", "no such cart")),
-    (Call(0, "http"), Call(1, "grpc", source=0)),
+    (Call(0, "http"), Call(1, "grpc")),
     ("ok", "failed"),
 )
 PODS = tuple(

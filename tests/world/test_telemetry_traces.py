@@ -48,8 +48,8 @@ NAMES = Names(
     (
         Call(0, "http"),
         Call(3, "kafka", queue="orders", consumer=True),
-        Call(1, "grpc", timeout_ms=500, source=0),
-        Call(2, "redis", host="store.shop", source=1),
+        Call(1, "grpc", timeout_ms=500),
+        Call(2, "redis", host="store.shop"),
     ),
     ("ok", "failed", "upstream", "timeout", "refused"),
 )

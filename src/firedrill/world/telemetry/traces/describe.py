@@ -81,7 +81,7 @@ class Describer:
             duration=duration,
             error=failed,
             message=message,
-            scope=self._scope(edge, server),
+            scope=self._scope(edge, int(spans.service[place])),
             attributes=attributes,
             events=events,
         )
@@ -132,25 +132,25 @@ class Describer:
         outcomes = len(self.names.outcomes)
         edges = spans.tick.rows.edge[spans.row].astype(np.int64)
         variants = np.where(self._varied[edges], (spans.id % np.uint64(VARIANTS)).astype(np.int64), 0)
-        out: NDArray[np.int64] = ((edges * 2 + spans.server) * outcomes + spans.kind) * VARIANTS + variants
+        made = ((edges * 2 + spans.server) * outcomes + spans.kind) * VARIANTS + variants
+        out: NDArray[np.int64] = made * len(self.names.services) + spans.service
         return out
 
     def coded(self, code: int) -> tuple[str, str, str, Attributes]:
         """(name, kind, library, attributes) that a number of `codes` stands for."""
-        rest, variant = divmod(code, VARIANTS)
+        rest, service = divmod(code, len(self.names.services))
+        rest, variant = divmod(rest, VARIANTS)
         rest, outcome = divmod(rest, len(self.names.outcomes))
         edge, server = divmod(rest, 2)
         name, attributes = self._attributes(edge, bool(server), self.names.outcomes[outcome], variant)
         kind = _kind(self.names.calls[edge], bool(server))
-        return name, kind, self._scope(edge, bool(server)), attributes
+        return name, kind, self._scope(edge, service), attributes
 
-    def _scope(self, edge: int, server: bool) -> str:
-        """The library that makes the spans of one side of a call."""
-        call = self.names.calls[edge]
-        operation = call.target if server else call.source
-        number = self.names.operations[operation].service if operation >= 0 else len(self.names.services) - 1
-        language = self.names.services[number].language
-        return str(tables()["scopes"][failures.family(language)].get(call.protocol, "tracer"))
+    def _scope(self, edge: int, service: int) -> str:
+        """The library by which a service makes its spans of a call."""
+        language = self.names.services[service].language
+        known = tables()["scopes"][failures.family(language)]
+        return str(known.get(self.names.calls[edge].protocol, "tracer"))
 
     def calls_of(self, tick: Tick, row: int) -> list[int]:
         """The rows of the calls that a request made, in order."""

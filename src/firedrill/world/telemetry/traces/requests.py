@@ -154,7 +154,6 @@ class Call:
         host: name that the caller connects to, as far as it is fixed.
         queue: name of the queue, for calls through one.
         timeout_ms: the caller's patience; 0 for none.
-        source: operation that makes the call; -1 for the load generator.
         consumer: a message that is taken out of the queue: its rows are roots, and nobody calls.
     """
 
@@ -164,7 +163,6 @@ class Call:
     queue: str = ""
     timeout_ms: int = 0
     consumer: bool = False
-    source: int = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
