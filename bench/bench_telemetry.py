@@ -138,6 +138,21 @@ def rules(store: SeriesStore, end: int) -> None:
     count = len(store.numbers(None))
     line(f"{len(texts)} rules once, on {count} series", "", f"{whole:.1f} ms (first {first * 1000:.0f})")
     line("an alert rule, on average", "< 1 ms", f"{whole / len(texts):.3f} ms")
+    now = end + 20 * 30_000
+    for target in store.targets()[:20]:
+        store.set_up(target.name, False, now)
+    store.scrape(now + 20_000)
+    for target in store.targets()[:20]:
+        store.set_up(target.name, True, now + 20_000)
+    store.scrape(now + 30_000)
+    begin = time.perf_counter()
+    book.advance(store, now + 30_000)
+    first = time.perf_counter() - begin
+    begin = time.perf_counter()
+    book.advance(store, now + 60_000)
+    again = time.perf_counter() - begin
+    told = f"{again * 1000:.1f} ms (first {first * 1000:.0f})"
+    line("the same when a third of the targets went and returned", "", told)
 
 
 def compare(store: SeriesStore, end: int) -> None:

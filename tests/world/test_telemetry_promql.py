@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from firedrill.world.telemetry import SeriesStore, labels, promql
 from firedrill.world.telemetry.promql.nodes import Aggregate, Binary, Call, Matrix, Node, Number, Subquery
 from firedrill.world.telemetry.promql.printer import pretty, show
+from firedrill.world.telemetry.selection import FAR, one_series
 
 START = 1_700_000_000_000 // 960_000 * 960_000
 MINUTE = 60_000
@@ -42,8 +43,10 @@ def store() -> SeriesStore:
     return made
 
 
-def value(store: SeriesStore, text: str, at: int = START + 10 * MINUTE) -> dict[str, float]:
-    found = promql.instant(store, text, at)
+def value(
+    store: SeriesStore, text: str, at: int = START + 10 * MINUTE, options: promql.Options = promql.DEFAULT
+) -> dict[str, float]:
+    found = promql.instant(store, text, at, options)
     if isinstance(found, promql.Scalar):
         return {"scalar": found.value}
     assert isinstance(found, promql.Vector)
@@ -227,3 +230,56 @@ def test_a_string_is_an_answer(store: SeriesStore) -> None:
     with pytest.raises(promql.BadQuery, match='"string" for range query'):
         promql.over_range(store, '"text"', START, START, 1000)
     assert math.isnan(value(store, "0 / 0")["scalar"])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["down", "up", "retire", "add", "wait"])),
+        max_size=25,
+    ),
+    st.sampled_from([promql.dialect("2.53.0"), promql.dialect("3.5.0")]),
+)
+@settings(max_examples=60)
+def test_series_that_went_and_returned_are_read_as_if_written_one_by_one(
+    actions: list[tuple[str, str]], options: promql.Options
+) -> None:
+    scraped = SeriesStore()
+    alive: dict[str, int] = {}
+    for name in "ab":
+        scraped.add_target(name, {"job": name}, START, offset_ms=3000)
+        alive[name] = scraped.block(name, [labels.make({}, "hits_total")], START)
+    now = START
+    for name, action in actions:
+        if action in {"down", "up"}:
+            scraped.set_up(name, action == "up", now)
+        elif action == "retire" and name in alive:
+            scraped.retire(alive.pop(name), now)
+        elif action == "add" and name not in alive:
+            alive[name] = scraped.block(name, [labels.make({}, "hits_total")], now)
+        for _ in range(3):
+            for block in alive.values():
+                scraped.values(block)[:] += 1 + (now // 15_000) % 3
+            now += 15_000
+            scraped.scrape(now)
+    single = SeriesStore()
+    for number in scraped.numbers(None):
+        times, values, ends = one_series(scraped, number)
+        for at, number_, end in zip(times.tolist(), values.tolist(), ends.tolist(), strict=True):
+            single.append(scraped.labels(number), at, number_)
+            if end < FAR:
+                single.append_stale(scraped.labels(number), end)
+    for text in (
+        "hits_total",
+        "up",
+        "rate(hits_total[1m])",
+        "count_over_time(hits_total[2m])",
+        "timestamp(hits_total)",
+    ):
+        for at in range(START, now + 60_000, 23_000):
+            assert value(scraped, text, at, options) == value(single, text, at, options), (text, at - START)
+        over = [
+            promql.over_range(one, text, START, now + 60_000, 17_000, options) for one in (scraped, single)
+        ]
+        assert [[s.labels, s.times.tolist(), s.values.tolist()] for s in over[0].series] == [
+            [s.labels, s.times.tolist(), s.values.tolist()] for s in over[1].series
+        ]

@@ -24,33 +24,56 @@ _BIG = 1 << 44
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of chunks with their lives, which do not change while a selection holds.
+
+    Attributes:
+        positions: of their series in the selection, each once.
+        rows: numbers of the rows.
+        offset, born, dead: in ms and slots (`FAR` where a row goes on).
+    """
+
+    positions: Ints
+    rows: Ints
+    offset: Ints
+    born: Ints
+    dead: Ints
+
+    def lives(self, store: SeriesStore) -> tuple[Ints, Ints]:
+        """First slot and end slot (not included) of each row, as kept and as scraped until now."""
+        born = np.maximum(self.born, store.floor)
+        end = np.minimum(self.dead, (store.until_ms - self.offset) // store.interval_ms + 1)
+        return born, np.maximum(end, born)
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The series of a selector.
 
     Attributes:
         labels: of each series.
         numbers: of each series, in the store.
-        plain: positions of the series that consist of one row of chunks.
-        rows: those rows.
-        offset, born, dead: of those rows, in ms and slots; a selection holds while none of it changes.
-        mixed: positions of all others (rows that followed each other, samples that were not scraped).
+        single: positions of the series that consist of one row of chunks, and those rows.
+        joint: positions of the series of several rows that followed each other, and all those rows.
+        owner: for each of the latter rows the place of its series in `joint`.
+        mixed: positions of all others (samples that were not scraped, rows of different targets).
     """
 
     labels: LabelSets
     numbers: tuple[int, ...]
-    plain: Ints
-    rows: Ints
-    offset: Ints
-    born: Ints
-    dead: Ints
+    single: Rows
+    joint: Rows
+    owner: Ints
     mixed: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.numbers)
 
 
-def choose(store: SeriesStore, name: str | None, matchers: tuple[Matcher, ...]) -> Selection:
-    """Look for the series of a metric (any, for None) that fit.
+def matching(
+    store: SeriesStore, name: str | None, matchers: tuple[Matcher, ...]
+) -> tuple[tuple[int, ...], LabelSets]:
+    """The series of a metric (any, for None) that fit, in order of their labels.
 
     Raises:
         ValueError: an expression of a matcher is none.
@@ -69,18 +92,39 @@ def choose(store: SeriesStore, name: str | None, matchers: tuple[Matcher, ...]) 
                 kept.append(number)
         found = kept
     found.sort(key=store.labels)
-    plain, rows, mixed = [], [], []
-    for position, number in enumerate(found):
+    return tuple(found), LabelSets([store.labels(number) for number in found])
+
+
+def choose(store: SeriesStore, numbers: tuple[int, ...], labels: LabelSets) -> Selection:
+    """Where the samples of these series are."""
+    single, rows = list[int](), list[int]()
+    joint, more, owner, mixed = list[int](), list[int](), list[int](), list[int]()
+    for position, number in enumerate(numbers):
         mine = store.rows(number)
-        if len(mine) == 1 and store.loose(number) is None:
-            plain.append(position)
+        if store.loose(number) is not None or not mine:
+            mixed.append(position)
+        elif len(mine) == 1:
+            single.append(position)
             rows.append(mine[0])
+        elif store.one_offset(mine):
+            owner += [len(joint)] * len(mine)
+            joint.append(position)
+            more += mine
         else:
             mixed.append(position)
-    labels = LabelSets([store.labels(number) for number in found])
+    return Selection(
+        labels,
+        numbers,
+        _rows(store, single, rows),
+        _rows(store, joint, more),
+        np.array(owner, np.int64),
+        tuple(mixed),
+    )
+
+
+def _rows(store: SeriesStore, positions: list[int], rows: list[int]) -> Rows:
     places = np.array(rows, np.int64)
-    spans = store.spans(places)
-    return Selection(labels, tuple(found), np.array(plain, np.int64), places, *spans, tuple(mixed))
+    return Rows(np.array(positions, np.int64), places, *store.spans(places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,47 +236,98 @@ class Newest:
 
 
 def newest(store: SeriesStore, chosen: Selection, at_ms: int, lookback_ms: int, *, left_open: bool) -> Newest:
-    """The newest samples of the rows of a selection (its `plain` part) that are not too old."""
-    interval, offset = store.interval_ms, chosen.offset
-    slot = np.minimum((min(at_ms, store.until_ms) - offset) // interval, chosen.dead - 1)
+    """The newest samples of the scraped series of a selection that are not too old."""
+    single = _newest(store, chosen.single, at_ms, lookback_ms, left_open=left_open)
+    if len(chosen.single.rows) == len(chosen):
+        return single
+    count = len(chosen)
+    values, there, times = np.zeros(count), np.zeros(count, bool), np.zeros(count, np.int64)
+    where = chosen.single.positions
+    values[where], there[where], times[where] = single.values, single.there, single.times
+    if len(chosen.joint.rows):
+        every = _newest(store, chosen.joint, at_ms, lookback_ms, left_open=left_open)
+        begun = every.times >= chosen.joint.born * store.interval_ms + chosen.joint.offset
+        latest = np.full(len(chosen.joint.positions), -FAR, np.int64)
+        np.maximum.at(latest, chosen.owner[begun], every.times[begun])
+        last = np.flatnonzero(begun & (every.times == latest[chosen.owner]))
+        where = chosen.joint.positions[chosen.owner[last]]
+        values[where], there[where], times[where] = every.values[last], every.there[last], every.times[last]
+    return Newest(values, there, times)
+
+
+def _newest(store: SeriesStore, rows: Rows, at_ms: int, lookback_ms: int, *, left_open: bool) -> Newest:
+    interval, offset = store.interval_ms, rows.offset
+    slot = np.minimum((min(at_ms, store.until_ms) - offset) // interval, rows.dead - 1)
     times = slot * interval + offset
     oldest = at_ms - lookback_ms
     there = times > oldest if left_open else times >= oldest
-    there &= slot >= np.maximum(chosen.born, store.floor)
-    ended = slot == chosen.dead - 1
+    there &= slot >= np.maximum(rows.born, store.floor)
+    ended = slot == rows.dead - 1
     if bool(ended.any()):
         there &= ~(ended & (times + interval <= at_ms))
-    return Newest(store.cells(chosen.rows, slot, there), there, times)
+    return Newest(store.cells(rows.rows, slot, there), there, times)
 
 
 def load(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> list[Samples]:
-    """The samples of a selection between two times (both included), in at most two pieces."""
-    out = []
-    if len(chosen.rows):
-        piece = _regular(store, chosen, start_ms, end_ms)
-        if piece is not None:
-            out.append(piece)
+    """The samples of a selection between two times (both included), in at most three pieces."""
+    pieces = []
+    if len(chosen.single.rows):
+        pieces.append(_regular(store, chosen.single, start_ms, end_ms))
+    if len(chosen.joint.rows):
+        pieces.append(_joined(store, chosen, start_ms, end_ms))
     if chosen.mixed:
-        piece = _irregular(store, chosen, start_ms, end_ms)
-        if piece is not None:
-            out.append(piece)
-    return out
+        pieces.append(_irregular(store, chosen, start_ms, end_ms))
+    return [piece for piece in pieces if piece is not None]
 
 
-def _regular(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> Samples | None:
+def _slots(store: SeriesStore, lives: tuple[Ints, Ints], start_ms: int, end_ms: int) -> tuple[int, int]:
+    """The slots in which rows with these lives may have samples between two times."""
+    born, end = lives
+    first = max(start_ms // store.interval_ms - 1, int(born.min()))
+    return first, min(end_ms // store.interval_ms + 1, int(end.max()))
+
+
+def _regular(store: SeriesStore, rows: Rows, start_ms: int, end_ms: int) -> Samples | None:
     interval = store.interval_ms
-    offset = chosen.offset
-    born = np.maximum(chosen.born, store.floor)
-    end = np.maximum(np.minimum(chosen.dead, (store.until_ms - offset) // interval + 1), born)
-    first = max((start_ms - interval) // interval + 1, int(born.min()))
-    first = max(first - 1, int(born.min()))
-    last = min(end_ms // interval + 1, int(end.max()))
+    born, end = rows.lives(store)
+    first, last = _slots(store, (born, end), start_ms, end_ms)
     if last <= first:
         return None
-    values = store.gather(chosen.rows, first, last)
+    values = store.gather(rows.rows, first, last)
     low, high = np.clip(born - first, 0, last - first), np.clip(end - first, 0, last - first)
-    ends = np.where(chosen.dead == FAR, FAR, chosen.dead * interval + offset)
-    return Samples(chosen.plain, values, low, high, ends, first, interval, offset)
+    ends = np.where(rows.dead == FAR, FAR, rows.dead * interval + rows.offset)
+    return Samples(rows.positions, values, low, high, ends, first, interval, rows.offset)
+
+
+def _joined(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> Samples | None:
+    """Series of several rows: what all of a series' rows have, one behind the other."""
+    rows, owner, interval = chosen.joint, chosen.owner, store.interval_ms
+    born, end = rows.lives(store)
+    first, last = _slots(store, (born, end), start_ms, end_ms)
+    if last <= first:
+        return None
+    count, width = len(rows.positions), last - first
+    line = np.arange(first, last)
+    row, column = np.nonzero((line >= born[:, None]) & (line < end[:, None]))
+    there = np.zeros((count, width + 1), bool)
+    there[owner[row], column] = True
+    values = np.zeros((count, width))
+    values[owner[row], column] = store.gather(rows.rows, first, last)[row, column]
+    ends = np.full((count, width), FAR, np.int64)
+    over = np.flatnonzero((rows.dead > first) & (rows.dead <= last))
+    # where a sample has the marker's time, the series goes on
+    over = over[~there[owner[over], rows.dead[over] - first]]
+    ends[owner[over], rows.dead[over] - 1 - first] = rows.dead[over] * interval + rows.offset[over]
+    there = there[:, :width]
+    order = np.argsort(~there, axis=1, kind="stable")
+    lengths = there.sum(axis=1)
+    offset = np.zeros(count, np.int64)
+    offset[owner] = rows.offset
+    valid = np.arange(width) < lengths[:, None]
+    times = np.where(valid, (order + first) * interval + offset[:, None], FAR)
+    values, ends = np.take_along_axis(values, order, axis=1), np.take_along_axis(ends, order, axis=1)
+    zero = np.zeros(count, np.int64)
+    return Samples(rows.positions, values, zero, lengths, ends, times=times)
 
 
 def _irregular(store: SeriesStore, chosen: Selection, start_ms: int, end_ms: int) -> Samples | None:
@@ -262,15 +357,14 @@ def one_series(store: SeriesStore, number: int) -> tuple[Ints, Floats, Ints]:
     times, values, marks = [], [], list[int]()
     for row in store.rows(number):
         index = np.array([row], np.int64)
-        offset, born, end = store.lives(index)
-        first, last = int(born[0]), int(end[0])
-        if last > first:
-            slots = np.arange(first, last, dtype=np.int64)
-            times.append(slots * store.interval_ms + int(offset[0]))
-            values.append(store.gather(index, first, last)[0])
-        ended = int(store.ends(index)[0])
-        if ended < FAR:
-            marks.append(ended)
+        life = Rows(index, index, *store.spans(index))
+        born, end = (int(slots[0]) for slots in life.lives(store))
+        offset, dead = int(life.offset[0]), int(life.dead[0])
+        if end > born:
+            times.append(np.arange(born, end, dtype=np.int64) * store.interval_ms + offset)
+            values.append(store.gather(index, born, end)[0])
+        if dead < FAR:
+            marks.append(dead * store.interval_ms + offset)
     single = store.loose(number)
     if single is not None:
         times.append(single.times)
@@ -319,11 +413,12 @@ def found_labels(
     """Labels of the series that have samples between two times (both included)."""
     chosen = store.choose(*name_matcher(matchers))
     there = np.zeros(len(chosen), bool)
-    if len(chosen.rows):
-        offset, born, end = store.lives(chosen.rows)
-        first = np.maximum(born, -((offset - start_ms) // store.interval_ms))
-        last = np.minimum(end - 1, (end_ms - offset) // store.interval_ms)
-        there[chosen.plain] = last >= first
+    for rows, owner in ((chosen.single, None), (chosen.joint, chosen.owner)):
+        born, end = rows.lives(store)
+        first = np.maximum(born, -((rows.offset - start_ms) // store.interval_ms))
+        last = np.minimum(end - 1, (end_ms - rows.offset) // store.interval_ms)
+        some = np.flatnonzero(last >= first)
+        there[rows.positions[some if owner is None else owner[some]]] = True
     for position in chosen.mixed:
         times, _, _ = one_series(store, chosen.numbers[position])
         there[position] = np.searchsorted(times, start_ms) < np.searchsorted(times, end_ms, "right")

@@ -17,16 +17,29 @@ from numpy.typing import NDArray
 
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.chunks import Chunk, sealed
-from firedrill.world.telemetry.labels import Labels
+from firedrill.world.telemetry.labels import Labels, LabelSets
 from firedrill.world.telemetry.loose import Loose
 from firedrill.world.telemetry.matching import Matcher
-from firedrill.world.telemetry.selection import Selection, choose, found_labels, found_samples
+from firedrill.world.telemetry.selection import (
+    Selection,
+    choose,
+    found_labels,
+    found_samples,
+    matching,
+    one_series,
+)
 from firedrill.world.telemetry.targets import Block, Target
 
 SLOTS = 64
 NEVER = 1 << 60
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+_COPIED = (
+    *("_sealed", "_targets", "_blocks", "_ids", "_names", "_stamps", "_selections", "_matching", "_about"),
+    *("_labels", "_rows_of", "_plans"),
+)
 
 
 class SeriesStore:
@@ -64,6 +77,7 @@ class SeriesStore:
         self._layout = 0
         self._plans: dict[tuple[int, int], Ints] = {}
         self._selections: dict[Any, Selection] = {}
+        self._matching: dict[Any, tuple[tuple[int, ...], LabelSets]] = {}
         self._about: dict[str, tuple[str, str]] = {}
 
     # --- producers
@@ -346,7 +360,13 @@ class SeriesStore:
         if found is None:
             if len(self._selections) >= 1024:
                 self._selections.clear()
-            found = self._selections[key] = choose(self, name, matchers)
+            names = (name, matchers, len(self.numbers(name)))
+            series = self._matching.get(names)
+            if series is None:
+                if len(self._matching) >= 1024:
+                    self._matching.clear()
+                series = self._matching[names] = matching(self, name, matchers)
+            found = self._selections[key] = choose(self, *series)
         return found
 
     def numbers(self, name: str | None) -> Sequence[int]:
@@ -377,21 +397,13 @@ class SeriesStore:
         """What of a series does not come from scrapes."""
         return self._loose.get(number)
 
-    def lives(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
-        """Offset in ms, first slot and end slot (not included) of rows, as scraped until now."""
-        offset, dead = self._offset[rows], self._dead[rows]
-        end = np.minimum(dead, (self.until_ms - offset) // self.interval_ms + 1)
-        born = np.maximum(self._born[rows], self.floor)
-        return offset, born, np.maximum(end, born)
-
-    def ends(self, rows: Ints) -> Ints:
-        """The time of each row's marker in ms, or `NEVER` where it goes on."""
-        dead = self._dead[rows]
-        return np.where(dead == NEVER, NEVER, dead * self.interval_ms + self._offset[rows])
-
     def spans(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
         """Offset in ms, first slot and end slot of rows (`NEVER` where they go on)."""
         return self._offset[rows], self._born[rows], self._dead[rows]
+
+    def one_offset(self, rows: tuple[int, ...]) -> bool:
+        """Whether rows are scraped at the same moments of their intervals."""
+        return len({int(self._offset[row]) for row in rows}) == 1
 
     def cells(self, rows: Ints, slots: Ints, wanted: NDArray[np.bool_]) -> Floats:
         """One value of each row; of those that are not wanted it means nothing."""
@@ -455,7 +467,17 @@ class SeriesStore:
             setattr(twin, name, getattr(self, name).copy())
         twin._open = np.empty_like(self._open)
         twin._open[:count] = self._open[:count]
-        for name in ("_sealed", "_targets", "_blocks", "_ids", "_names", "_stamps", "_selections", "_about"):
+        for name in (
+            "_sealed",
+            "_targets",
+            "_blocks",
+            "_ids",
+            "_names",
+            "_stamps",
+            "_selections",
+            "_matching",
+            "_about",
+        ):
             setattr(twin, name, getattr(self, name).copy())
         twin._labels = self._labels.copy()
         twin._rows_of = self._rows_of.copy()
@@ -469,13 +491,9 @@ class SeriesStore:
         digest = blake2b(digest_size=16)
         for array in (self._now, self._offset, self._born, self._dead):
             digest.update(array[:count].tobytes())
-        for row in range(count):
-            digest.update(self._life(row).tobytes())
+        for number in range(len(self._labels)):
+            for part in one_series(self, number)[:2]:
+                digest.update(part.tobytes())
         loose = [[number, series.state()] for number, series in sorted(self._loose.items())]
         targets = [[t.name, list(t.labels), t.offset_ms, t.up] for t in self.targets()]
         return [self.interval_ms, self.until_ms, self._labels, targets, digest.hexdigest(), loose]
-
-    def _life(self, row: int) -> Floats:
-        rows = np.array([row])
-        _, born, end = self.lives(rows)
-        return self.gather(rows, int(born[0]), int(end[0])) if end[0] > born[0] else np.empty((1, 0))
