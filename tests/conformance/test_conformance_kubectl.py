@@ -16,39 +16,34 @@ import kubectl_script
 pytestmark = [pytest.mark.service, pytest.mark.xdist_group("kubectl-script"), pytest.mark.timeout(120)]
 
 FOUND = find_kubectl()
-# one version always; the others, which differ little, where time is no matter
-VERSIONS = [
-    pytest.param(
-        binary,
-        id="kubectl-{}.{}".format(*binary.version),
-        marks=() if number == 0 else pytest.mark.slow,
-    )
-    for number, binary in enumerate(FOUND)
+SCRIPTS = kubectl_script.scripts()
+# All scripts with the newest version, which sends protobuf; with the oldest, which sends JSON, the one that
+# is about bodies. The bench runs every script with every version.
+EACH = [(FOUND[0], SCRIPTS), *((item, SCRIPTS[:1]) for item in FOUND[1:][-1:])] if FOUND else []
+CASES = [
+    pytest.param(item, script, id="kubectl-{}.{}-{}".format(*item.version[:2], script.stem))
+    for item, scripts in EACH
+    for script in scripts
 ] or [
     pytest.param(
-        None, id="none", marks=pytest.mark.skip("no kubectl of 1.30 or newer is here: scripts/tools")
+        None, None, id="none", marks=pytest.mark.skip("no kubectl of 1.30 or newer is here: scripts/tools")
     )
 ]
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
-def binary(request: pytest.FixtureRequest) -> KubectlBinary:
-    found: KubectlBinary = request.param
-    return found
-
-
 @pytest.fixture(scope="module")
-def served(binary: KubectlBinary) -> Iterator[kubectl_script.ServedWorld]:
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[KubectlBinary, kubectl_script.ServedWorld]]:
+    """A version of kubectl, and a world of its own."""
     with kubectl_script.make_served() as running:
-        yield running
+        yield request.param, running
     assert not running.host.defects, "\n".join(running.host.defects)
 
 
-@pytest.mark.parametrize("script", kubectl_script.scripts(), ids=lambda path: path.stem)
+@pytest.mark.parametrize(("served", "script"), CASES, indirect=["served"])
 def test_script(
-    binary: KubectlBinary, served: kubectl_script.ServedWorld, script: Path, tmp_path: Path
+    served: tuple[KubectlBinary, kubectl_script.ServedWorld], script: Path, tmp_path: Path
 ) -> None:
-    outcome = kubectl_script.Shell(binary, served, tmp_path).run_script(script)
+    outcome = kubectl_script.Shell(*served, tmp_path).run_script(script)
     assert not outcome.failures, "\n".join(outcome.failures)
 
 
