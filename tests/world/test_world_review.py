@@ -461,3 +461,171 @@ def test_a_binding_to_a_role_that_is_not_there_tells_so() -> None:
         assert caught.value.code == 404
         assert caught.value.message == f'{kind.lower()}s.{rbac_group} "ghost" not found'
     master.create(binding("c", "ClusterRole", "ghost", "bob"))
+
+
+SUBSET: dict[str, Any] = {"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]}
+SLICE: dict[str, Any] = {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}
+
+
+def daemon(**rolling: Any) -> dict[str, Any]:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": POD["containers"]}}
+    strategy = {"type": "RollingUpdate", "rollingUpdate": rolling}
+    return {
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template, "updateStrategy": strategy}
+    }
+
+
+def taints(*items: dict[str, str]) -> dict[str, Any]:
+    return {"spec": {"taints": list(items)}}
+
+
+def definition(pattern: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    given = {"plural": "xs", "singular": "x", "kind": "X", "listKind": "XList"}
+    return {"spec": {"group": "x.io", "scope": "Namespaced", "names": given, "versions": [version]}}
+
+
+CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+MORE_RULES: list[tuple[str, str, dict[str, Any], str]] = [
+    ("v1", "Endpoints", {"subsets": [{}]}, "subsets[0]: Required value: must specify `addresses` or"),
+    (
+        "v1",
+        "Endpoints",
+        {"subsets": [{"addresses": [{"ip": "127.0.0.1"}]}]},
+        "may not be in the loopback range (127.0.0.0/8, ::1/128)",
+    ),
+    ("v1", "Endpoints", {"subsets": [{**SUBSET, "ports": [{"port": 0}]}]}, "must be between 1 and 65535"),
+    (
+        "v1",
+        "Endpoints",
+        {"subsets": [{**SUBSET, "ports": [{"port": 1}, {"port": 2, "name": "b"}]}]},
+        "subsets[0].ports[0].name: Required value",
+    ),
+    ("discovery.k8s.io/v1", "EndpointSlice", {**SLICE, "addressType": "X"}, 'Unsupported value: "X"'),
+    (
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        {**SLICE, "endpoints": [{"addresses": []}]},
+        "endpoints[0].addresses: Required value: must contain at least 1 address",
+    ),
+    (
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        {**SLICE, "ports": [{"name": "a"}, {"name": "a"}]},
+        'ports[1].name: Duplicate value: "a"',
+    ),
+    (
+        "v1",
+        "Event",
+        {"involvedObject": {"kind": "Pod", "name": "x", "namespace": "other"}},
+        'involvedObject.namespace: Invalid value: "other": does not match event.namespace',
+    ),
+    (
+        "v1",
+        "Node",
+        taints({"key": "a", "effect": "Never"}),
+        'metadata.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", ',
+    ),
+    (
+        "v1",
+        "Node",
+        taints({"key": "a", "effect": "NoExecute"}, {"key": "a", "effect": "NoExecute"}),
+        'metadata.taints[1]: Duplicate value: core.Taint{Key:"a", Value:"", Effect:"NoExecute", TimeAdded:<nil>}: '
+        "taints must be unique by key and effect pair",
+    ),
+    (
+        "storage.k8s.io/v1",
+        "StorageClass",
+        {"provisioner": "x", "allowedTopologies": [{"matchLabelExpressions": [{"key": "zone", "values": []}]}]},
+        "allowedTopologies[0].matchLabelExpressions[0].values: Required value",
+    ),
+    (
+        "v1",
+        "ResourceQuota",
+        {"spec": {"hard": {"pods": "1.5"}}},
+        "spec.hard[pods]: Invalid value: 1500m: must be an integer",
+    ),
+    ("v1", "ResourceQuota", {"spec": {"hard": {"ghosts": "1"}}}, "must be a standard resource for quota"),
+    (
+        "v1",
+        "ResourceQuota",
+        {"spec": {"hard": {"services": "1"}, "scopes": ["BestEffort"]}},
+        'spec.scopes: Invalid value: []core.ResourceQuotaScope{"BestEffort"}: unsupported scope applied to resource',
+    ),
+    (
+        "v1",
+        "ResourceQuota",
+        {"spec": {"hard": {"pods": "1"}, "scopes": ["Terminating", "NotTerminating"]}},
+        "conflicting scopes",
+    ),
+    (
+        "v1",
+        "LimitRange",
+        {"spec": {"limits": [{"type": "Pod", "maxLimitRequestRatio": {"cpu": "500m"}}]}},
+        "is less than 1",
+    ),
+    (
+        "v1",
+        "LimitRange",
+        {"spec": {"limits": [{"type": "Container", "min": {"cpu": "1"}, "max": {"cpu": "2"},
+                              "maxLimitRequestRatio": {"cpu": "3"}}]}},
+        "ratio 3 is greater than max/min = 2.000000",
+    ),
+    (
+        "v1",
+        "LimitRange",
+        {"spec": {"limits": [{"type": "Pod", "default": {"cpu": "1"}}]}},
+        "spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'",
+    ),
+    (
+        "v1",
+        "Pod",
+        {"spec": {**POD, "securityContext": {"sysctls": [{"name": "net.-x", "value": "1"}]}}},
+        "must have at most 253 characters and match regex",
+    ),
+    (
+        "apps/v1",
+        "DaemonSet",
+        daemon(maxSurge=1, maxUnavailable=1),
+        "rollingUpdate.maxSurge: Invalid value: intstr.IntOrString{Type:0, IntVal:1, StrVal:\"\"}: "
+        "may not be set when maxUnavailable is non-zero",
+    ),
+    (
+        "apps/v1",
+        "DaemonSet",
+        daemon(maxSurge=0, maxUnavailable=0),
+        "rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0",
+    ),
+    (
+        *CRD,
+        definition("("),
+        'properties[a].pattern: Invalid value: "(": must be a valid regular expression, but isn\'t: '
+        "error parsing regexp: missing closing ): `(`",
+    ),
+    (*CRD, definition("+"), "error parsing regexp: missing argument to repetition operator: `+`"),
+    (*CRD, definition("(?=a)b"), "error parsing regexp: invalid or unsupported Perl syntax: `(?=`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("api", "kind", "fields", "words"), MORE_RULES)
+def test_more_rules_are_those_of_a_real_server(
+    api: str, kind: str, fields: dict[str, Any], words: str
+) -> None:
+    assert any(words in item for item in problems(api, kind, **fields)), problems(api, kind, **fields)
+
+
+def test_what_keeps_these_rules_is_taken() -> None:
+    assert problems("v1", "Endpoints", subsets=[SUBSET]) == []
+    assert problems("discovery.k8s.io/v1", "EndpointSlice", **SLICE) == []
+    assert problems("v1", "Node", **taints({"key": "a", "effect": "NoExecute"})) == []
+    hard = {"pods": "3", "count/widgets.x.io": "2", "requests.nvidia.com/gpu": "1", "requests.storage": "1Gi"}
+    assert problems("v1", "ResourceQuota", spec={"hard": hard}) == []
+    gold = "gold.storageclass.storage.k8s.io/requests.storage"
+    assert problems("v1", "ResourceQuota", spec={"hard": {gold: "1Gi"}}) == []
+    for rolling in ({"maxSurge": 0, "maxUnavailable": "10%"}, {"maxSurge": 1, "maxUnavailable": 0}):
+        assert problems("apps/v1", "DaemonSet", **daemon(**rolling)) == []
+    sysctls = {
+        "sysctls": [{"name": "net.ipv4.ip_local_port_range", "value": "1 2"}, {"name": "a/b", "value": "1"}]
+    }
+    assert problems("v1", "Pod", spec={**POD, "securityContext": sysctls}) == []

@@ -209,6 +209,15 @@ def _pattern(pattern: str) -> Any:
         raise CelError(f"error parsing regexp: {why.decode() if isinstance(why, bytes) else why}") from None
 
 
+def compiled(pattern: str) -> Any:
+    """The pattern, compiled by RE2.
+
+    Raises:
+        CelError: it is none that Go's regular expressions would take.
+    """
+    return _pattern(pattern)
+
+
 def find(here: Any, pattern: Any) -> str:
     """The first match of a regular expression, or an empty text."""
     line = text(here)[:_MAX_TEXT]

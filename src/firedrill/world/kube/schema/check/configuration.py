@@ -10,7 +10,7 @@ import orjson
 
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import Obj, dig, name_of
-from firedrill.world.kube.schema.check import names
+from firedrill.world.kube.schema.check import cluster, names
 from firedrill.world.kube.schema.check.fields import Errors, Go, quote
 from firedrill.world.kube.schema.check.metadata import check_selector
 from firedrill.world.kube.schema.check.workloads import check_int_or_percent
@@ -96,11 +96,8 @@ def secret_stays(errors: Errors, new: Obj, old: Obj) -> None:
 def check_resource_quota(errors: Errors, obj: Obj) -> None:
     """A ResourceQuota."""
     for name, amount in (dig(obj, "spec", "hard", default={})).items():
-        here = f"spec.hard[{name}]"
-        for problem in names.qualified(name):
-            errors.invalid(here, name, problem)
-        if quantity.parse(amount) < 0:
-            errors.invalid(here, amount, "must be greater than or equal to 0")
+        cluster.check_quota_resource(errors, name, amount)
+    cluster.check_quota_scopes(errors, obj.get("spec") or {})
 
 
 def check_limit_range(errors: Errors, obj: Obj) -> None:
@@ -115,6 +112,10 @@ def check_limit_range(errors: Errors, obj: Obj) -> None:
         elif item["type"] in seen:
             errors.duplicate(f"{here}.type", item["type"])
         seen.add(str(item.get("type")))
+        for key in ("default", "defaultRequest"):
+            if item.get("type") == "Pod" and item.get(key):
+                errors.forbidden(f"{here}.{key}", "may not be specified when `type` is 'Pod'")
+        cluster.check_ratio(errors, here, item)
         for low_at, low in enumerate(order):
             for high in order[low_at + 1 :]:
                 for name, amount in (item.get(low) or {}).items():

@@ -19,6 +19,15 @@ _FORBIDDEN = (
     "deprecated",
     "id",
 )
+_SAID_BY_GO = {
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "missing )": "missing closing )",
+    "missing ]": "missing closing ]",
+    "invalid repetition size": "invalid repeat count",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "bad repetition operator": "invalid nested repetition operator",
+}
+"""What RE2 calls differently from Go."""
 _DEEPEST = 60
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _KEEP = "x-kubernetes-preserve-unknown-fields"
@@ -84,6 +93,19 @@ def _check_versions(errors: Errors, versions: Any) -> None:
         _check_node(errors, f"{single}.openAPIV3Schema", schema, 0)
 
 
+def bad_pattern(pattern: str) -> str:
+    """What Go's regular expressions would not take; empty for nothing."""
+    from firedrill.world.kube.cel import strings
+    from firedrill.world.kube.cel.values import CelError
+
+    try:
+        strings.compiled(pattern)
+    except CelError as problem:
+        head, _, rest = str(problem).removeprefix("error parsing regexp: ").partition(": ")
+        return f"error parsing regexp: {_SAID_BY_GO.get(head, head)}: `{rest}`"
+    return ""
+
+
 def _check_node(errors: Errors, path: str, node: Mapping[str, Any], depth: int) -> None:
     if depth > _DEEPEST:
         errors.forbidden(path, "the schema is nested too deep")
@@ -107,6 +129,9 @@ def _check_node(errors: Errors, path: str, node: Mapping[str, Any], depth: int) 
         errors.unsupported(f"{path}.type", type_, _TYPES)
     if type_ and node.get(_INT_OR_STRING):
         errors.invalid(f"{path}.type", type_, "must be empty if x-kubernetes-int-or-string is true")
+    if node.get("pattern") and (problem := bad_pattern(str(node["pattern"]))):
+        detail = f"must be a valid regular expression, but isn't: {problem}"
+        errors.invalid(f"{path}.pattern", node["pattern"], detail)
     if node.get("properties") and node.get("additionalProperties"):
         errors.forbidden(
             f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"

@@ -7,6 +7,7 @@ from typing import Any
 
 from firedrill.world.kube.objects import Obj, dig
 from firedrill.world.kube.schema.check import names
+from firedrill.world.kube.schema.check.cluster import check_sysctls
 from firedrill.world.kube.schema.check.containers import check_containers
 from firedrill.world.kube.schema.check.fields import Errors, Go, go_text
 from firedrill.world.kube.schema.check.metadata import check_changeable, check_selector
@@ -52,6 +53,9 @@ def check_pod_spec(errors: Errors, path: str, spec: Obj) -> None:
     errors.one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), _RESTART)
     errors.one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS)
     errors.one_of(f"{path}.preemptionPolicy", spec.get("preemptionPolicy"), _PREEMPTION, required=False)
+    check_sysctls(
+        errors, f"{path}.securityContext.sysctls", dig(spec, "securityContext", "sysctls", default=())
+    )
     _check_dns(errors, f"{path}.dnsConfig", spec)
     _check_labels_map(errors, f"{path}.nodeSelector", spec.get("nodeSelector"))
     for key in ("serviceAccountName", "nodeName", "priorityClassName"):

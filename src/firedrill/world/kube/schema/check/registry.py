@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from firedrill.world.kube.objects import Obj
 from firedrill.world.kube.schema.check import (
     batch,
+    cluster,
     configuration,
     definitions,
     pods,
@@ -30,6 +31,10 @@ CREATE: Mapping[str, Rule] = {
     "jobs.batch": batch.check_job,
     "cronjobs.batch": batch.check_cron_job,
     "services": services.check_service,
+    "endpoints": cluster.check_endpoints,
+    "endpointslices.discovery.k8s.io": cluster.check_endpoint_slice,
+    "events": cluster.check_event,
+    "nodes": cluster.check_node,
     "ingresses.networking.k8s.io": services.check_ingress,
     "networkpolicies.networking.k8s.io": services.check_network_policy,
     "configmaps": configuration.check_config_map,
@@ -68,6 +73,7 @@ UPDATE: Mapping[str, Change] = {
     "ingressclasses.networking.k8s.io": registrations.ingress_class_stays,
     "runtimeclasses.node.k8s.io": registrations.runtime_class_stays,
     "services": services.service_stays,
+    "endpointslices.discovery.k8s.io": cluster.endpoint_slice_stays,
     "configmaps": configuration.config_map_stays,
     "secrets": configuration.secret_stays,
     "rolebindings.rbac.authorization.k8s.io": configuration.role_binding_stays,

@@ -7,6 +7,7 @@ from typing import Any
 
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import Obj, dig
+from firedrill.world.kube.schema.check.cluster import check_topologies
 from firedrill.world.kube.schema.check.difference import difference
 from firedrill.world.kube.schema.check.fields import Errors
 from firedrill.world.kube.schema.check.metadata import check_selector
@@ -120,6 +121,7 @@ def check_storage_class(errors: Errors, obj: Obj) -> None:
     if not obj.get("provisioner"):
         errors.required("provisioner")
     errors.one_of("reclaimPolicy", obj.get("reclaimPolicy"), ("Delete", "Retain"))
+    check_topologies(errors, obj.get("allowedTopologies") or ())
     errors.one_of("volumeBindingMode", obj.get("volumeBindingMode"), ("Immediate", "WaitForFirstConsumer"))
 
 

@@ -158,6 +158,20 @@ def check_daemon_set(errors: Errors, obj: Obj) -> None:
         "spec.updateStrategy.type", dig(spec, "updateStrategy", "type"), ("RollingUpdate", "OnDelete")
     )
     errors.not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
+    rolling = dig(spec, "updateStrategy", "rollingUpdate")
+    if dig(spec, "updateStrategy", "type") != "RollingUpdate":
+        return
+    here = "spec.updateStrategy.rollingUpdate"
+    if rolling is None:
+        errors.required(here)
+        return
+    down = check_int_or_percent(errors, f"{here}.maxUnavailable", rolling.get("maxUnavailable"))
+    up = check_int_or_percent(errors, f"{here}.maxSurge", rolling.get("maxSurge"))
+    if down and up:
+        shown = _go_int_or_string(rolling["maxSurge"])
+        errors.invalid(f"{here}.maxSurge", shown, "may not be set when maxUnavailable is non-zero")
+    elif not down and not up:
+        errors.required(f"{here}.maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
 def selector_stays(errors: Errors, new: Obj, old: Obj) -> None:
