@@ -16,6 +16,7 @@ from firedrill.world.build import make_world
 from firedrill.world.kube import effects, kubelet
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.cluster import Settings
+from firedrill.world.kube.kubelet import running
 from firedrill.world.kube.kubelet.state import find_pod
 from firedrill.world.sim.handlers import handler
 from firedrill.world.world import World
@@ -401,3 +402,23 @@ def test_a_program_that_answers_with_errors_or_not_at_all_is_felt_by_its_callers
     world.run_for(15_000)
     assert set(Seen(world, 2).counts("shippingservice")) <= {"failed", "refused"}
     assert Seen(world, 2).p95("recommendationservice") >= 800
+
+
+def test_a_pod_that_is_killed_breaks_what_is_under_way_and_one_that_is_asked_to_stop_does_not(
+    world: World,
+) -> None:
+    for name in ("frontend", "currencyservice"):
+        scale(world, name, 3)
+    world.run_for(2 * MINUTE)
+    gentle = world.fork()
+    Client(gentle, trusted=True).delete("pods", "default", pod_of(gentle, "currencyservice"))
+    gentle.run_for(MINUTE)
+    assert "reset" not in Seen(gentle).counts("currencyservice")
+    state = find_pod(world, "default", pod_of(world, "currencyservice"))
+    assert state is not None
+    running.end(world, state, state.containers["server"], 137, "Error")
+    world.run_for(5000)
+    broken = Seen(world, 1).counts("currencyservice")
+    assert 0.03 < broken["reset"] / sum(broken.values()) < 0.2
+    world.run_for(MINUTE)
+    assert set(Seen(world, 6).counts("currencyservice")) == {"ok"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,10 +32,20 @@ _NODE_CORES = 8.0
 _MOST_USERS = 1_000_000
 
 
+class Program(NamedTuple):
+    """One start of one program, and what callers notice of it."""
+
+    service: int
+    uid: str
+    attempt: int
+    closed: bool
+    stopping: bool
+
+
 class Mark(NamedTuple):
     """What a topology depends on, to tell whether it still holds: see `mark`."""
 
-    programs: tuple[tuple[object, ...], ...]
+    programs: tuple[Program, ...]
     proxies: tuple[str, ...]
     cut: frozenset[tuple[str, str]]
 
@@ -90,7 +101,7 @@ def mark(world: World, pods: tuple[Running, ...]) -> Mark:
     """What tells a topology of these pods from another one, besides the objects of the network."""
     part = world.cluster.part(NetworkState)
     programs = tuple(
-        (
+        Program(
             pod.service,
             pod.state.uid,
             pod.container.run.attempt if pod.container.run is not None else 0,
@@ -125,15 +136,34 @@ def _pod_moved(before: Obj | None, after: Obj) -> bool:
     return bool(moved or before["metadata"].get("labels") != after["metadata"].get("labels"))
 
 
-def read_topology(world: World, graph: Graph, pods: tuple[Running, ...]) -> Topology:
-    """Follow all routes and put the topology together."""
+def just_died(world: World, before: Mark, now: Mark) -> dict[int, float]:
+    """By service: the share of its pods that have died since, without having been asked to stop."""
+    there = {(item.uid, item.attempt) for item in now.programs}
+    known = kubelets(world).pods
+    count: dict[int, int] = {}
+    dead: dict[int, int] = {}
+    for program in before.programs:
+        count[program.service] = count.get(program.service, 0) + 1
+        if (program.uid, program.attempt) in there or program.stopping:
+            continue
+        state = known.get(program.uid)
+        if state is not None and state.stopping:
+            continue
+        dead[program.service] = dead.get(program.service, 0) + 1
+    return {service: gone / count[service] for service, gone in dead.items()}
+
+
+def read_topology(
+    world: World, graph: Graph, pods: tuple[Running, ...], cut: Mapping[int, float] | None = None
+) -> Topology:
+    """Follow all routes and put the topology together; see `find_routes`."""
     nodes = {name: _cores_of_node(world, name) for name in sorted(kubelets(world).nodes)}
     last = len(graph.app.services)
     users = sum(_users(graph, pod) for pod in pods if pod.service == last)
     return make_topology(
         graph,
         tuple(_info(pod, nodes) for pod in pods),
-        reach_from(graph, find_routes(world, graph, pods), len(pods)),
+        reach_from(graph, find_routes(world, graph, pods, cut), len(pods)),
         users=min(float(users), _MOST_USERS),
         load_pods=tuple(number for number, pod in enumerate(pods) if pod.service == last),
         node_cores=nodes or {"": _NODE_CORES},

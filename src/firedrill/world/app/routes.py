@@ -30,6 +30,8 @@ _CODES: Final[Mapping[str, int]] = {
 }
 _HTTP = frozenset({"http", "https"})
 _STEPS = 8
+_GRAIN = 20
+"""Steps of the share of connections that break."""
 
 
 class Running(NamedTuple):
@@ -58,8 +60,17 @@ Lists = dict[tuple[int, int], list[tuple[int, int]]]
 """(target, code) of equally likely ends, by (source pod, edge); see `topology.reach_from`."""
 
 
-def find_routes(world: World, graph: Graph, pods: tuple[Running, ...]) -> Lists:
-    """Follow every call of every pod."""
+def find_routes(
+    world: World, graph: Graph, pods: tuple[Running, ...], cut: Mapping[int, float] | None = None
+) -> Lists:
+    """Follow every call of every pod.
+
+    Args:
+        world: where.
+        graph: of the application.
+        pods: that run.
+        cut: by service: share of calls that were under way to pods which have just died.
+    """
     finder = _Finder(world, graph, pods)
     by_service: dict[int, list[int]] = {}
     for edge, service in enumerate(graph.edge_service):
@@ -67,8 +78,16 @@ def find_routes(world: World, graph: Graph, pods: tuple[Running, ...]) -> Lists:
     out: Lists = {}
     for number, pod in enumerate(pods):
         for edge in by_service.get(pod.service, ()):
-            out[number, edge] = finder.ends(number, pod, edge)
+            found = finder.ends(number, pod, edge)
+            share = cut.get(finder.names[graph.edge_call[edge].service], 0.0) if cut else 0.0
+            out[number, edge] = _with_resets(found, share) if share and found else found
     return out
+
+
+def _with_resets(ends: list[tuple[int, int]], share: float) -> list[tuple[int, int]]:
+    """The same ends, but for a share of connections that break."""
+    broken = round(share * _GRAIN * len(ends))
+    return [*ends * (_GRAIN - round(share * _GRAIN)), *[(-1, rows.RESET)] * broken]
 
 
 class _Finder:

@@ -32,6 +32,8 @@ TICK_MS = 5000
 _METRICS = 3
 """Ticks between the moments at which usage is told: metrics are read every 15 s."""
 _FELT_MS = 200
+_NOTICED_MS = 1500
+"""Until nobody is sent any more to a pod that has died."""
 _EARLY = 4
 """Priority of ticks: before what else happens at the same moment."""
 
@@ -58,6 +60,7 @@ class _Known(NamedTuple):
     topology: Topology
     effects: Effects
     acting: tuple[object, ...]
+    cut: bool
 
 
 class Traffic:
@@ -199,11 +202,14 @@ def _look(world: World, part: Traffic, graph: Graph, pods: tuple[Running, ...]) 
     mark = cluster.mark(world, pods)
     acting = cluster.acting(world, graph, pods)
     version = world.cluster.store.rv
+    cut: dict[int, float] = {}
     if known is None or state is None:
         topology = cluster.read_topology(world, graph, pods)
         state = first_state(graph, topology)
-    elif mark != known.mark or cluster.network_changed(world, known.version):
-        topology = cluster.read_topology(world, graph, pods)
+    elif mark != known.mark or known.cut or cluster.network_changed(world, known.version):
+        died = cluster.just_died(world, known.mark, mark)
+        cut = {service: share * _NOTICED_MS / TICK_MS for service, share in sorted(died.items())}
+        topology = cluster.read_topology(world, graph, pods, cut)
         state = carried(graph, state, known.topology, topology)
     else:
         topology = known.topology
@@ -211,7 +217,7 @@ def _look(world: World, part: Traffic, graph: Graph, pods: tuple[Running, ...]) 
         effects = cluster.read_effects(world, graph, topology, pods)
     else:
         effects = known.effects
-    part._known = _Known(mark, version, topology, effects, acting)
+    part._known = _Known(mark, version, topology, effects, acting, bool(cut))
     return part._known, state
 
 
