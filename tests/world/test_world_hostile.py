@@ -144,3 +144,29 @@ def test_the_audit_keeps_no_huge_bodies() -> None:
     event = list(audit.events(world))[-1]
     assert "requestObject" not in event
     assert event["annotations"]["audit.k8s.io/truncated"] == "true"
+
+
+def test_events_of_users_go_after_an_hour_too() -> None:
+    world, client = booted()
+    about = {"kind": "Pod", "name": "x", "namespace": "default"}
+    meta = {"generateName": "e-", "namespace": "default"}
+    body = {"apiVersion": "v1", "kind": "Event", "metadata": meta, "involvedObject": about, "reason": "X"}
+    for stamp in (None, "9999-01-01T00:00:00Z"):
+        client.create({**body, **({"lastTimestamp": stamp} if stamp else {})})
+    world.run_for(3_590_000)
+    assert sum(item["reason"] == "X" for item in client.list("events", "default")) == 2
+    world.run_for(20_000)
+    assert sum(item["reason"] == "X" for item in client.list("events", "default")) == 0
+
+
+def test_a_job_survives_a_status_that_is_none() -> None:
+    world, client = booted()
+    template = {"spec": {**POD, "restartPolicy": "Never"}}
+    meta = {"name": "x", "namespace": "default"}
+    spec = {"completions": 3, "completionMode": "Indexed", "template": template}
+    client.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec})
+    for text in ("abc", "0-99999999999", "4-"):
+        found = client.get("jobs.batch", "default", "x")
+        client.update_status(found, {**found.get("status", {}), "completedIndexes": text})
+        world.run_for(5_000)
+    assert len(client.list("pods", "default")) == 1

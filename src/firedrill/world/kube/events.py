@@ -139,7 +139,6 @@ def record(
     }
     if _write(world, "create", namespace, obj):
         correlator.seen[key] = name
-        world.schedule(world.cluster.settings.event_ttl, "events.expire", namespace, name)
 
 
 def _moment(world: World, correlator: Correlator, *about: object) -> int:
@@ -204,13 +203,21 @@ def _write(world: World, verb: str, namespace: str, obj: Obj) -> bool:
     return True
 
 
+def keep_for_a_while(world: World, obj: Obj) -> None:
+    """Let a new event go again after its time, whoever made it. Called by the API server."""
+    meta = obj["metadata"]
+    world.schedule(world.cluster.settings.event_ttl, "events.expire", meta["namespace"], meta["name"])
+
+
 @handler("events.expire")
 def _expire(world: World, namespace: str, name: str) -> None:
     store = world.cluster.store
     found = store.get("events", namespace, name)
     if found is None:
         return
-    due = epoch_ms(found["lastTimestamp"]) + world.cluster.settings.event_ttl
+    said = [found.get("lastTimestamp"), found["metadata"].get("creationTimestamp")]
+    times = [when for when in (epoch_ms(str(text)) for text in said if text) if when <= world.now]
+    due = max(times, default=0) + world.cluster.settings.event_ttl
     if due > world.now:
         world.schedule(due - world.now, "events.expire", namespace, name)
         return

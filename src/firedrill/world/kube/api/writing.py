@@ -58,6 +58,10 @@ def _create(world: World, request: Request, kind: Kind, obj: Obj, warnings: list
     if not request.options.dry_run:
         requests.refuse_when_full(world)
         obj = save(world, kind.resource, obj)
+        if kind.resource == "events":
+            from firedrill.world.kube.events import keep_for_a_while
+
+            keep_for_a_while(world, obj)
     return Response(201, obj, tuple(warnings + more))
 
 
