@@ -184,7 +184,22 @@ async def test_a_world_without_traffic_has_no_traces() -> None:
 
 VALUES = st.one_of(
     st.sampled_from(
-        ["web", "cart", "1", "-1", "0", "5s", "1h", "GET", "{}", "error:true", "x" * 300, "9" * 25]
+        [
+            "web",
+            "cart",
+            "1",
+            "-1",
+            "0",
+            "5s",
+            "1h",
+            "GET",
+            "{}",
+            "error:true",
+            "x" * 300,
+            "9" * 25,
+            "9" * 19,
+            "-" + "9" * 19,
+        ]
     ),
     st.text(max_size=20),
 )

@@ -375,6 +375,14 @@ def test_numbers_and_replaced_labels() -> None:
     assert metric('absent_over_time({app="cart"}[10s])') == {}
 
 
+def test_far_and_empty_ranges() -> None:
+    assert metric('sum(count_over_time({app="cart"}[70y] offset 70y))') == {}
+    assert metric('sum(rate({app="cart"}[0s]))') == {}
+    assert metric('sum(count_over_time({app="cart"}[70y]))') == {(): [51.0]}
+    with pytest.raises(ParseError, match="duration out of range"):
+        metric('sum(count_over_time({app="cart"}[90y]))')
+
+
 def test_limits() -> None:
     engine = Engine(SOURCE, limits=Limits(series=1, read=150))
     with pytest.raises(LimitError, match=r"maximum number of series \(1\) reached"):

@@ -17,6 +17,7 @@ _DIGITS = re.compile(r"-?\d{1,19}")
 _DECIMAL = re.compile(r"-?\d{1,12}\.\d{0,9}")
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})")
 _LAYOUT = "2006-01-02T15:04:05.999999999Z07:00"
+_FAR = 4_000_000_000 * SECOND
 _MOST_POINTS = 11_000
 _MOST_LINES = 5_000
 
@@ -160,9 +161,9 @@ def moment(text: str, default: int) -> int:
         return default
     if _DECIMAL.fullmatch(text):
         whole, _, rest = text.partition(".")
-        return int(whole or "0") * SECOND + int(rest.ljust(9, "0"))
+        return _bounded(int(whole or "0") * SECOND + int(rest.ljust(9, "0")))
     if _DIGITS.fullmatch(text):
-        return int(text) * SECOND if len(text) <= 10 else int(text)
+        return _bounded(int(text) * SECOND if len(text) <= 10 else int(text))
     found = _RFC3339.fullmatch(text)
     try:
         if found is not None:
@@ -172,3 +173,8 @@ def moment(text: str, default: int) -> int:
         pass  # digits that are no date, such as a 13th month: refused below
     shown = text[:60]
     raise Refusal(400, f'parsing time "{shown}" as "{_LAYOUT}": cannot parse "{shown}" as "2006"')
+
+
+def _bounded(ns: int) -> int:
+    """A time within a century or so, so that sums with durations stay whole numbers of 64 bits."""
+    return max(-_FAR, min(ns, _FAR))

@@ -66,7 +66,7 @@ def aggregate(query: nodes.RangeAggregation, samples: Samples, steps: NDArray[np
 def _row(
     query: nodes.RangeAggregation, value: Floats, low: NDArray[np.intp], high: NDArray[np.intp]
 ) -> Floats:
-    op, seconds = query.op, query.range / _SECOND
+    op, seconds = query.op, max(query.range, 1) / _SECOND
     if op in {"count_over_time", "sum_over_time", "bytes_over_time", "rate", "bytes_rate"}:
         if op == "count_over_time" or (op == "rate" and query.unwrap is None):
             total = (high - low).astype(np.float64)
@@ -74,7 +74,7 @@ def _row(
             total = _sums(value, low, high)
         return total / seconds if op in {"rate", "bytes_rate"} else total
     if op == "rate_counter":
-        return _counter(value, low, high, query.range)
+        return _counter(value, low, high, max(query.range, 1))
     window = _WINDOWS[op] if op != "quantile_over_time" else _quantile(query.parameter or 0.0)
     out = np.zeros(len(low))
     for number in range(len(low)):

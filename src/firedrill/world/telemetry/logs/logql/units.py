@@ -18,7 +18,7 @@ _PROMETHEUS = re.compile(
     re.ASCII,
 )
 _GO_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_LONGEST = 9_223_372_036_854_775_807
+_LONGEST = 2_500_000_000 * SECOND
 _SIZES = {
     "": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12,
     "tb": 10**12,
