@@ -78,21 +78,34 @@ def matching(
     Raises:
         ValueError: an expression of a matcher is none.
     """
+    index = _index(store, name) if matchers else {}
     found = list(store.numbers(name))
     for matcher in matchers:
-        test, key = matcher.test(), matcher.name
-        known: dict[str, bool] = {}
-        kept = []
-        for number in found:
-            value = next((text for label, text in store.labels(number) if label == key), "")
-            fits = known.get(value)
-            if fits is None:
-                fits = known[value] = test(value)
-            if fits:
-                kept.append(number)
-        found = kept
+        test, values = matcher.test(), index.get(matcher.name, {})
+        fitting = [number for value, numbers in values.items() if test(value) for number in numbers]
+        if test(""):
+            labelled = {number for numbers in values.values() for number in numbers}.difference(fitting)
+            found = [number for number in found if number not in labelled]
+        elif len(fitting) < len(found):
+            every = frozenset(found)
+            found = [number for number in fitting if number in every]
+        else:
+            every = frozenset(fitting)
+            found = [number for number in found if number in every]
     found.sort(key=store.labels)
     return tuple(found), LabelSets([store.labels(number) for number in found])
+
+
+def _index(store: SeriesStore, name: str | None) -> dict[str, dict[str, list[int]]]:
+    """For each label and value the series of a metric (of any, for None) that have it."""
+    count, index = store.indexes.get(name, (-1, {}))
+    if count != len(store.numbers(name)):
+        index = {}
+        for number in store.numbers(name):
+            for label, value in store.labels(number):
+                index.setdefault(label, {}).setdefault(value, []).append(number)
+        store.indexes[name] = (len(store.numbers(name)), index)
+    return index
 
 
 def choose(store: SeriesStore, numbers: tuple[int, ...], labels: LabelSets) -> Selection:

@@ -37,8 +37,8 @@ Ints = NDArray[np.int64]
 
 
 _COPIED = (
-    *("_sealed", "_targets", "_blocks", "_ids", "_names", "_stamps", "_selections", "_matching", "_about"),
-    *("_labels", "_rows_of", "_plans"),
+    *("_sealed", "_targets", "_blocks", "_ids", "_names", "_stamps", "_selections", "_about"),
+    *("_labels", "_rows_of", "_plans", "indexes"),
 )
 
 
@@ -76,8 +76,8 @@ class SeriesStore:
         self._stamps: dict[str, int] = {}
         self._layout = 0
         self._plans: dict[tuple[int, int], Ints] = {}
-        self._selections: dict[Any, Selection] = {}
-        self._matching: dict[Any, tuple[tuple[int, ...], LabelSets]] = {}
+        self._selections: dict[Any, tuple[int, tuple[int, tuple[int, ...], LabelSets], Selection]] = {}
+        self.indexes: dict[str | None, tuple[int, dict[str, dict[str, list[int]]]]] = {}
         self._about: dict[str, tuple[str, str]] = {}
 
     # --- producers
@@ -355,18 +355,18 @@ class SeriesStore:
         Raises:
             ValueError: an expression of a matcher is none.
         """
-        key = (name, matchers, self.stamp(name))
-        found = self._selections.get(key)
-        if found is None:
-            if len(self._selections) >= 1024:
-                self._selections.clear()
-            names = (name, matchers, len(self.numbers(name)))
-            series = self._matching.get(names)
-            if series is None:
-                if len(self._matching) >= 1024:
-                    self._matching.clear()
-                series = self._matching[names] = matching(self, name, matchers)
-            found = self._selections[key] = choose(self, *series)
+        key, stamp, count = (name, matchers), self.stamp(name), len(self.numbers(name))
+        held = self._selections.get(key)
+        if held is not None and held[0] == stamp:
+            return held[2]
+        # labels stay as they are until there are more series
+        series = held[1] if held is not None and held[1][0] == count else None
+        if series is None:
+            series = (count, *matching(self, name, matchers))
+        if len(self._selections) >= 1024:
+            self._selections.clear()
+        found = choose(self, *series[1:])
+        self._selections[key] = (stamp, series, found)
         return found
 
     def numbers(self, name: str | None) -> Sequence[int]:
@@ -467,21 +467,8 @@ class SeriesStore:
             setattr(twin, name, getattr(self, name).copy())
         twin._open = np.empty_like(self._open)
         twin._open[:count] = self._open[:count]
-        for name in (
-            "_sealed",
-            "_targets",
-            "_blocks",
-            "_ids",
-            "_names",
-            "_stamps",
-            "_selections",
-            "_matching",
-            "_about",
-        ):
+        for name in _COPIED:
             setattr(twin, name, getattr(self, name).copy())
-        twin._labels = self._labels.copy()
-        twin._rows_of = self._rows_of.copy()
-        twin._plans = self._plans.copy()
         twin._loose = {number: series.fork() for number, series in self._loose.items()}
         return twin
 
