@@ -429,6 +429,13 @@ def test_templates(template: str, text: str) -> None:
     "template",
     [
         "{{ repeat 99999999 `aaaaaaaa` }}",
+        '{{ repeat 9999 "aaaaaaaaaa" | replace "" (repeat 999 "bbbbbbb") }}',
+        '{{ regexReplaceAll "" (repeat 9999 "aaaaaaaaaa") (repeat 999 "bbbbbbb") }}',
+        '{{ indent 1000 (repeat 9999 "\\n") }}',
+        '{{ $x := repeat 9999 "aaaaaaaaaa" }}{{ print $x $x $x }}',
+        '{{ $x := repeat 9999 "aaaaaaaaaa" }}{{ printf "%s%s%s" $x $x $x }}',
+        '{{ date "2006" 5 }}',
+        '{{ toDate "2006-13" "2006-13" }}',
         "{{ div 1 0 }}",
         "{{ range .a }}{{ end }}",
         "{{ .a.b.c }}",

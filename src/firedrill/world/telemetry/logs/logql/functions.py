@@ -7,7 +7,7 @@ import binascii
 import math
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from firedrill.world.telemetry.logs.logql import gotime, regex
@@ -97,11 +97,43 @@ def _real(value: Any) -> float:
         return 0.0
 
 
-def _replace_all(_: Context, pattern: str, source: str, replacement: str) -> str:
-    def one(found: Any) -> str:
-        return expand(replacement, found)
+def _room(size: int) -> None:
+    """Refuse what would become too long, before it is made."""
+    if size > _MOST:
+        raise TemplateError("the result is too long")
 
-    return _bounded(str(regex.compiled(_text(pattern)).sub(one, _text(source))))
+
+def _replaced(text: str, old: str, new: str, count: int = -1) -> str:
+    found = _text(text).count(old)
+    _room(len(text) + (found if count < 0 else min(found, count)) * len(_text(new)))
+    return text.replace(old, new, count)
+
+
+def _joined(between: str, values: Sequence[Any]) -> str:
+    out: list[str] = []
+    size = 0
+    for value in values:
+        out.append(show(value))
+        size += len(out[-1]) + len(between)
+        _room(size)
+    return between.join(out)
+
+
+def _substituted(pattern: str, source: str, replace: Callable[[Any], str]) -> str:
+    left = _MOST - len(_text(source))
+
+    def one(found: Any) -> str:
+        nonlocal left
+        text = replace(found)
+        left -= len(text)
+        _room(_MOST - left)
+        return text
+
+    return str(regex.compiled(_text(pattern)).sub(one, source))
+
+
+def _replace_all(_: Context, pattern: str, source: str, replacement: str) -> str:
+    return _substituted(pattern, source, lambda found: expand(_text(replacement), found))
 
 
 def expand(replacement: str, found: Any) -> str:
@@ -121,7 +153,7 @@ def expand(replacement: str, found: Any) -> str:
 
 
 def _replace_literal(_: Context, pattern: str, source: str, replacement: str) -> str:
-    return _bounded(str(regex.compiled(_text(pattern)).sub(lambda _: replacement, _text(source))))
+    return _substituted(pattern, source, lambda _: _text(replacement))
 
 
 def _count(_: Context, pattern: str, source: str) -> int:
@@ -150,6 +182,7 @@ def _align_left(_: Context, count: int, text: str) -> str:
 
 def _indent(_: Context, spaces: int, text: str) -> str:
     pad = " " * min(max(spaces, 0), _WIDEST)
+    _room(len(_text(text)) + (text.count("\n") + 1) * len(pad))
     return _bounded(pad + text.replace("\n", "\n" + pad))
 
 
@@ -161,8 +194,16 @@ def _repeat(_: Context, count: int, text: str) -> str:
 
 def _printf(_: Context, form: str, *values: Any) -> str:
     left = list(values)
+    size = 0
 
     def one(found: re.Match[str]) -> str:
+        nonlocal size
+        text = filled(found)
+        size += len(text)
+        _room(size)
+        return text
+
+    def filled(found: re.Match[str]) -> str:
         flags, width, digits, verb = found.groups()
         if verb == "%":
             return "%"
@@ -304,7 +345,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "now": lambda context: gotime.Moment(context.now),
     "ToLower": _simple(lambda text: _text(text).lower()),
     "ToUpper": _simple(lambda text: _text(text).upper()),
-    "Replace": _simple(lambda text, old, new, count: _bounded(_text(text).replace(old, new, count))),
+    "Replace": _simple(_replaced),
     "Trim": _simple(lambda text, cut: _text(text).strip(cut)),
     "TrimLeft": _simple(lambda text, cut: _text(text).lstrip(cut)),
     "TrimRight": _simple(lambda text, cut: _text(text).rstrip(cut)),
@@ -318,7 +359,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "trimAll": _simple(lambda cut, text: _text(text).strip(cut)),
     "trimPrefix": _simple(lambda cut, text: _text(text).removeprefix(cut)),
     "trimSuffix": _simple(lambda cut, text: _text(text).removesuffix(cut)),
-    "replace": _simple(lambda old, new, text: _bounded(_text(text).replace(old, new))),
+    "replace": _simple(lambda old, new, text: _replaced(text, old, new)),
     "contains": _simple(lambda part, text: part in _text(text)),
     "hasPrefix": _simple(lambda part, text: _text(text).startswith(part)),
     "hasSuffix": _simple(lambda part, text: _text(text).endswith(part)),
@@ -350,8 +391,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "default": _default,
     "index": _index,
     "len": _simple(len),
-    "print": _simple(lambda *values: "".join(map(show, values))),
-    "println": _simple(lambda *values: " ".join(map(show, values)) + "\n"),
+    "print": _simple(lambda *values: _joined("", values)),
+    "println": _simple(lambda *values: _joined(" ", values) + "\n"),
     "printf": _printf,
     "eq": _same,
     "ne": _simple(lambda first, second: first != second),

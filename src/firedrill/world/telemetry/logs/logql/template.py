@@ -23,6 +23,7 @@ _WORD = re.compile(
 )
 _LONGEST = 16_384
 _MOST_TEXT = 1 << 20
+_FAILURES = (TypeError, ValueError, LookupError, ArithmeticError, RecursionError, AttributeError, OSError)
 _MOST_STEPS = 20_000
 _DEEPEST = 30
 
@@ -81,7 +82,7 @@ class Template:
         try:
             for node in self._body:
                 node(run)
-        except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, RecursionError) as error:
+        except _FAILURES as error:
             # functions are given whatever the line holds; each complaint is the line's, not the program's
             raise TemplateError(str(error)) from None
         return "".join(run.out)
