@@ -10,7 +10,7 @@ help:
 	@echo "make demo     install, then a small benchmark from start to report"
 	@echo "make test     install, then every check"
 	@echo "make bench    the figures of the documentation, measured on this machine"
-	@echo "make tools    a kubectl of 1.30 or newer where none is at hand, into tools/"
+	@echo "make tools    a kubectl of 1.30 or newer and a Prometheus to test against, into tools/"
 	@echo "make fit      fit the investigator's weights again; needs FIREDRILL_SHARED"
 
 install: $(STAMP)
@@ -33,6 +33,7 @@ fit: install
 
 tools: install
 	scripts/tools
+	scripts/prometheus
 
 coverage: install
 	scripts/coverage
