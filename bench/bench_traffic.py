@@ -102,7 +102,8 @@ class Exact:
             steps: dict[int, list[int]] = {}
             for slot in range(first, first + int(self.graph.slot_count[op])):
                 call = int(self.graph.slot_edge[slot])
-                if self.rng.random() < self.graph.edge_probability[call]:
+                chance = self.graph.edge_probability[call] * (1.0 - self.graph.edge_hit[call])
+                if self.rng.random() < chance:
                     steps.setdefault(int(self.graph.slot_stage[slot]), []).append(call)
             follow(list(steps.values()), 0, moment + self.rng.exponential(io) if io else moment)
 
