@@ -127,9 +127,10 @@ def extrapolated(windows: Windows, *, counter: bool, rate: bool) -> Found:
     present = windows.at_least(2)
     first = samples.values_at(windows.low)
     change = samples.values_at(windows.final)
-    change -= first
-    if counter:
-        change += _resets(windows)
+    with np.errstate(all="ignore"):
+        change -= first
+        if counter:
+            change += _resets(windows)
     rows = None if windows.codes is None else windows.rows
     begin, end = samples.times_at(windows.class_low, rows), samples.times_at(windows.class_high - 1, rows)
     with np.errstate(all="ignore"):
