@@ -12,6 +12,7 @@ import heapq
 import resource
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter, process_time
 
 import numpy as np
@@ -150,6 +151,7 @@ def model_latency(
 ) -> tuple[NDArray[np.float64], float, float]:
     """(durations in ms, requests per second, highest utilisation) by the model."""
     state, out, ticks = first_state(graph, topology), [], int(seconds / 5)
+    state = replace(state, warmth=np.ones(len(topology.pods)))
     for tick in range(ticks):
         rows, state = solve(graph, state, Inputs(topology, no_effects(graph, topology), tick * 5000), 1, tick)
         if tick > ticks / 10:
