@@ -249,6 +249,34 @@ def test_programs_write_by_themselves_now_and_then(family: str) -> None:
     assert not any(re.search(r"\{[a-z_]+\}", text) for _, text in whole)
 
 
+def test_addresses_are_those_that_a_program_was_given() -> None:
+    package = load_package("online-boutique")
+    first = make_world(4, manifests=package.manifests, application=package.application, age_days=1)
+    second = first.fork()
+    assert kubelet.read_log(second, "default", _pod(second, "frontend"), "server", tail=3)
+    env = [{"name": "REDIS_ADDR", "value": "redis-wrong:6380"}]
+    change = {"spec": {"template": {"spec": {"containers": [{"name": "server", "env": env}]}}}}
+    told = []
+    for world in (first, second):
+        before = world.now
+        Client(world).patch("deployments.apps", "default", "cartservice", change, patch_type="strategic")
+        world.run_for(90_000)
+        engine = Engine(ClusterLogs(world))
+        query: Any = parse('{app="cartservice"} |= "redis-"')
+        found = engine.logs(query, before * MS, world.now * MS, 3)
+        assert "Name or service not known (redis-wrong:6380)" in found[0].text
+        requests = requests_of(world)
+        assert requests is not None
+        traces = Traces(requests)
+        (late,) = traces.search(Search("cartservice", tags=(("server.address", "redis-wrong"),), limit=1))
+        (early,) = traces.search(Search("cartservice", operation="HGETALL", end=before * 1000, limit=1))
+        assert {
+            dict(span.attributes)["server.address"] for span in early.spans if span.name == "HGETALL"
+        } == {"redis-cart"}
+        told.append((found[0].text, late.spans, early.spans))
+    assert told[0] == told[1]
+
+
 def test_a_follower_misses_nothing(world: World) -> None:
     twin = world.fork()
     pod = _pod(twin, "frontend")

@@ -110,9 +110,9 @@ def make_world(
         from firedrill.world import telling
         from firedrill.world.app import traffic
 
-        telling.listen()
         world.run_until_ms(start - 2 * _SETTLE)
         traffic.start(world, application)
+        telling.begin(world)
     world.run_until_ms(start)
     world.start = start
     return world

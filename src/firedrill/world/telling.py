@@ -6,21 +6,72 @@ The traffic knows no logs, and logs know no traffic: here they meet.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.kubelet import history, lines
 
 if TYPE_CHECKING:
-    from firedrill.world.telemetry.traces import Requests
+    from firedrill.world.app.graph import Graph
+    from firedrill.world.telemetry.traces import Names, Pod, Requests, Tick
     from firedrill.world.world import World
 
 
-def requests_of(world: World) -> Requests | None:
+class Told:
+    """The requests of a world, with the variables that the programs had when they made them.
+
+    Args:
+        world: whose traffic has been started.
+        inner: its requests.
+        graph: of its application.
+    """
+
+    def __init__(self, world: World, inner: Requests, graph: Graph) -> None:
+        self._runs = history.runs(world)
+        self._inner = inner
+        self.names = _addressed(inner.names, graph)
+        self.seed = inner.seed
+
+    @property
+    def until(self) -> int:
+        """See `Requests`."""
+        return self._inner.until
+
+    def ticks(self, start: int, end: int) -> range:
+        """See `Requests`."""
+        return self._inner.ticks(start, end)
+
+    def tick(self, number: int) -> Tick:
+        """See `Requests`."""
+        found = self._inner.tick(number)
+        return found._replace(pods=[self._with_env(pod) for pod in found.pods])
+
+    def _with_env(self, pod: Pod) -> Pod:
+        record = self._runs.records.get((pod.uid, pod.container, pod.attempt))
+        return pod._replace(env=record.run.env) if record is not None else pod
+
+
+@lru_cache(maxsize=64)
+def _addressed(names: Names, graph: Graph) -> Names:
+    """The names with the variables that say where calls go."""
+    pairs = zip(names.calls, graph.edge_call, strict=True)
+    return replace(names, calls=tuple(replace(call, address=made.address) for call, made in pairs))
+
+
+def requests_of(world: World) -> Told | None:
     """The requests of a world; None where no application is used by anybody."""
     from firedrill.world.app.requests import WorldRequests
     from firedrill.world.app.traffic import Traffic
 
-    return WorldRequests(world) if world.cluster.part(Traffic).graph is not None else None
+    graph = world.cluster.part(Traffic).graph
+    return Told(world, WorldRequests(world), graph) if graph is not None else None
+
+
+def begin(world: World) -> None:
+    """Take down what an application's requests are called, before anything is changed in the cluster."""
+    requests_of(world)
+    listen()
 
 
 def _speak(world: World, record: history.Record, start: int, end: int) -> Sequence[lines.Line]:

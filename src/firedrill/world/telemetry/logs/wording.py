@@ -150,9 +150,7 @@ class Wording:
         row = self._row
         if self._failure is None or int(self._tick.rows.pod[row]) == self._place:
             row = next(iter(self._below()), row)
-        call = self._names.calls[int(self._tick.rows.edge[row])]
-        callee = self._names.services[self._names.operations[call.target].service]
-        return f"{call.host or callee.workload}:{callee.port}"
+        return ":".join(self._describer.address(self._tick, row))
 
     def took(self) -> int:
         """µs that the callee worked on it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -21,6 +21,7 @@ Value = str | int | bool
 Attributes = tuple[tuple[str, Value], ...]
 _HTTP = re.compile(r"([A-Z]+) (/\S*)")
 _VARIABLE = re.compile(r"\{[^}]*\}|:\w+")
+_MOST_ADDRESSES = 4096
 VARIANTS = 64
 """How many different paths an operation with a variable in its path has."""
 _TEXTS = frozenset(("network.protocol.version",))
@@ -44,6 +45,7 @@ class Describer:
         self._known: dict[tuple[object, ...], tuple[str, Attributes]] = {}
         titles = [names.operations[call.target].title for call in names.calls]
         self._varied = np.array([bool(_VARIABLE.search(title)) for title in titles], np.bool_)
+        self._numbers: dict[tuple[str, str], int] = {}
         self._order: tuple[Ints, list[int], list[int]] | None = None
 
     def describe(self, spans: Spans, chosen: Iterable[int] | None = None) -> list[Span]:
@@ -64,7 +66,9 @@ class Describer:
         call = self.names.calls[edge]
         outcome = self.names.outcomes[int(spans.kind[place])]
         service = self.names.services[int(spans.service[place])]
-        name, attributes = self._attributes(edge, server, outcome, self._variant(edge, int(spans.id[place])))
+        name, attributes = self._attributes(
+            edge, server, outcome, self._variant(edge, int(spans.id[place])), self.address(spans.tick, row)
+        )
         start, duration = int(spans.start[place]), int(spans.duration[place])
         failed, message, events = self._failed(spans, place, outcome, server, start + duration)
         kind = _kind(call, server)
@@ -119,7 +123,18 @@ class Describer:
         above = int(rows.parent[row])
         operation = int(rows.op[above]) if above >= 0 else -1
         caller = names.operations[operation].service if operation >= 0 else len(names.services) - 1
-        return failures.called(names, caller, operation, edge, names.outcomes[int(rows.kind[row])])
+        outcome = names.outcomes[int(rows.kind[row])]
+        return failures.called(names, caller, operation, edge, outcome, self.address(tick, row))
+
+    def address(self, tick: Tick, row: int) -> tuple[str, str]:
+        """Host and port that a call was made to, as the caller's variables said or as it knows itself."""
+        edge, source = int(tick.rows.edge[row]), int(tick.rows.source[row])
+        call = self.names.calls[edge]
+        callee = self.names.services[self.names.operations[call.target].service]
+        env = tick.pods[source].env if source >= 0 else None
+        told = env.get(call.address, "") if env and call.address else ""
+        host, port = _split(told)
+        return host or call.host or callee.workload, port or str(callee.port or "")
 
     def _variant(self, edge: int, span: int) -> int:
         return span % VARIANTS if self._varied[edge] else 0
@@ -127,24 +142,36 @@ class Describer:
     def codes(self, spans: Spans) -> NDArray[np.int64]:
         """A number for each span, the same one for spans of equal name, kind, library and attributes.
 
-        For those who write many spans down: `coded` tells what a number stands for.
+        For those who write many spans down: `coded` of the same describer tells what a number stands for.
         """
-        outcomes = len(self.names.outcomes)
-        edges = spans.tick.rows.edge[spans.row].astype(np.int64)
+        rows, outcomes = spans.tick.rows, len(self.names.outcomes)
+        edges = rows.edge[spans.row].astype(np.int64)
         variants = np.where(self._varied[edges], (spans.id % np.uint64(VARIANTS)).astype(np.int64), 0)
+        pairs = rows.source[spans.row].astype(np.int64) * len(self.names.calls) + edges
+        _, first, back = np.unique(pairs, return_index=True, return_inverse=True)
+        known = [self._number(self.address(spans.tick, int(row))) for row in spans.row[first].tolist()]
         made = ((edges * 2 + spans.server) * outcomes + spans.kind) * VARIANTS + variants
-        out: NDArray[np.int64] = made * len(self.names.services) + spans.service
+        made = made * len(self.names.services) + spans.service
+        out: NDArray[np.int64] = made * _MOST_ADDRESSES + np.array(known, np.int64)[back]
         return out
+
+    def _number(self, address: tuple[str, str]) -> int:
+        if len(self._numbers) >= _MOST_ADDRESSES:
+            return self._numbers.get(address, 0)
+        return self._numbers.setdefault(address, len(self._numbers))
 
     def coded(self, code: int) -> tuple[str, str, str, Attributes]:
         """(name, kind, library, attributes) that a number of `codes` stands for."""
-        rest, service = divmod(code, len(self.names.services))
+        rest, number = divmod(code, _MOST_ADDRESSES)
+        rest, service = divmod(rest, len(self.names.services))
         rest, variant = divmod(rest, VARIANTS)
         rest, outcome = divmod(rest, len(self.names.outcomes))
         edge, server = divmod(rest, 2)
-        name, attributes = self._attributes(edge, bool(server), self.names.outcomes[outcome], variant)
-        kind = _kind(self.names.calls[edge], bool(server))
-        return name, kind, self._scope(edge, service), attributes
+        address = list(self._numbers)[number]
+        name, attributes = self._attributes(
+            edge, bool(server), self.names.outcomes[outcome], variant, address
+        )
+        return name, _kind(self.names.calls[edge], bool(server)), self._scope(edge, service), attributes
 
     def _scope(self, edge: int, service: int) -> str:
         """The library by which a service makes its spans of a call."""
@@ -162,16 +189,20 @@ class Describer:
         _, rows, first = self._order
         return rows[first[row] : first[row + 1]]
 
-    def _attributes(self, edge: int, server: bool, outcome: str, variant: int) -> tuple[str, Attributes]:
-        key = (edge, server, outcome, variant)
+    def _attributes(
+        self, edge: int, server: bool, outcome: str, variant: int, address: tuple[str, str]
+    ) -> tuple[str, Attributes]:
+        key = (edge, server, outcome, variant, address)
         found = self._known.get(key)
         if found is None:
             if len(self._known) > 20_000:
                 self._known.clear()
-            found = self._known[key] = self._made(edge, server, outcome, variant)
+            found = self._known[key] = self._made(edge, server, outcome, variant, address)
         return found
 
-    def _made(self, edge: int, server: bool, outcome: str, variant: int) -> tuple[str, Attributes]:
+    def _made(
+        self, edge: int, server: bool, outcome: str, variant: int, address: tuple[str, str]
+    ) -> tuple[str, Attributes]:
         call = self.names.calls[edge]
         target = self.names.operations[call.target]
         callee = self.names.services[target.service]
@@ -186,8 +217,8 @@ class Describer:
             "route": route,
             "path": concrete_path(route, variant) or "/",
             "status": status or "",
-            "host": call.host or callee.workload,
-            "port": callee.port or "",
+            "host": address[0],
+            "port": address[1],
             "rpc_service": rpc[0],
             "rpc_method": rpc[2],
             "code": code,
@@ -238,6 +269,14 @@ class Describer:
             ("telemetry.sdk.version", version),
         ]
         return tuple(out)
+
+
+@lru_cache(maxsize=4096)
+def _split(address: str) -> tuple[str, str]:
+    """Host and port of `host:port`, with or without scheme, user and path."""
+    rest = address.rpartition("://")[2].partition("/")[0].partition(",")[0].rpartition("@")[2]
+    host, colon, port = rest.rpartition(":")
+    return (host, port) if colon and port.isdecimal() else (rest, "")
 
 
 def _kind(call: Call, server: bool) -> str:

@@ -42,7 +42,9 @@ def family(language: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def called(names: Names, caller: int, operation: int, call: int, outcome: str) -> Failure:
+def called(
+    names: Names, caller: int, operation: int, call: int, outcome: str, address: tuple[str, str]
+) -> Failure:
     """What a service says of a call that failed.
 
     Args:
@@ -51,6 +53,7 @@ def called(names: Names, caller: int, operation: int, call: int, outcome: str) -
         operation: index of its operation that made the call, -1 for the load generator.
         call: index of the call.
         outcome: what became of it.
+        address: host and port that it was made to.
     """
     made = names.calls[call]
     target = names.operations[made.target]
@@ -60,7 +63,7 @@ def called(names: Names, caller: int, operation: int, call: int, outcome: str) -
     if outcome not in {"failed", "upstream"}:
         text = ""
     stored = tables()["databases"].get(callee.database, {}).get(outcome)
-    return _failure(names, names.services[caller], own, outcome, text, made, callee, stored)
+    return _failure(names, names.services[caller], own, outcome, text, made, address, stored)
 
 
 @lru_cache(maxsize=4096)
@@ -69,7 +72,7 @@ def own(names: Names, operation: int) -> Failure:
     found = names.operations[operation]
     service = names.services[found.service]
     text = found.error or f"{found.title} failed"
-    return _failure(names, service, found, "failed", text, None, service, None)
+    return _failure(names, service, found, "failed", text, None, (service.workload, str(service.port)), None)
 
 
 @lru_cache(maxsize=4096)
@@ -89,7 +92,7 @@ def _failure(
     outcome: str,
     error: str,
     call: Call | None,
-    callee: Service,
+    address: tuple[str, str],
     stored: str | None,
 ) -> Failure:
     known = tables()["families"][family(service.language)]
@@ -97,8 +100,8 @@ def _failure(
     timeout = call.timeout_ms if call is not None and call.timeout_ms else 10_000
     values: dict[str, object] = {
         "error": error or outcome.replace("_", " "),
-        "host": (call.host if call is not None else "") or callee.workload,
-        "port": callee.port,
+        "host": address[0],
+        "port": address[1],
         "target": operation.title,
         "ms": timeout,
         "seconds": timeout // 1000 or 1,

@@ -6,7 +6,7 @@ belongs to row `i`. Times of rows in µs after the tick's start.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -90,7 +90,14 @@ class Rows(Protocol):
 
 
 class Pod(NamedTuple):
-    """One pod that sends or serves requests; `service` is an index of `Names.services`."""
+    """One pod that sends or serves requests.
+
+    Attributes:
+        service: index of `Names.services`.
+        namespace, name, uid, node, container: which one.
+        attempt: how often its container had been restarted.
+        env: variables of that run, where they are known.
+    """
 
     service: int
     namespace: str
@@ -99,6 +106,7 @@ class Pod(NamedTuple):
     node: str
     container: str
     attempt: int = 0
+    env: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +159,10 @@ class Call:
     Attributes:
         target: operation that is called.
         protocol: `http`, `grpc`, `redis`, `sql`, `kafka` or `tcp`.
-        host: name that the caller connects to, as far as it is fixed.
+        host: name that the caller connects to, where its variables do not say it.
         queue: name of the queue, for calls through one.
         timeout_ms: the caller's patience; 0 for none.
+        address: variable of the caller that says `host:port`.
         consumer: a message that is taken out of the queue: its rows are roots, and nobody calls.
     """
 
@@ -163,6 +172,7 @@ class Call:
     queue: str = ""
     timeout_ms: int = 0
     consumer: bool = False
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
