@@ -1,0 +1,9 @@
+"""Producers: what exporters of a real cluster tell, read from the state of a world.
+
+`watch(world)` begins it: from then on objects, containers and nodes have series, and rules are evaluated.
+"""
+
+from firedrill.world.telemetry.producers.state import Metering
+from firedrill.world.telemetry.producers.watching import call_before_scrapes, watch
+
+__all__ = ["Metering", "call_before_scrapes", "watch"]
