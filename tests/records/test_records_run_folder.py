@@ -149,6 +149,21 @@ def test_a_start_killed_before_run_json_does_not_block_the_folder(tmp_path: Path
     RunWriter.create(path, kit.empty_manifest()).close()
 
 
+def test_what_killed_writes_leave_behind_is_cleared_away(make_run: MakeRun, tmp_path: Path, kit: Any) -> None:
+    started = tmp_path / "started"
+    started.mkdir()
+    (started / ".run.json.77.tmp").write_text("{")
+    RunWriter.create(started, kit.empty_manifest()).close()
+    assert not list(started.glob(".*.tmp"))
+    path = make_run()
+    episode = next(path.glob("episodes/*/*/*"))
+    for folder in (path, next(path.glob("scenarios/*")), episode):
+        (folder / ".grade.json.77.tmp").write_text("{")
+    assert not verify(path).ok
+    RunWriter.reopen(path).seal({})
+    assert verify(path).ok
+
+
 def test_two_programs_cannot_write_one_run(make_run: MakeRun) -> None:
     path = make_run(leave_out=1)
     code = f"""

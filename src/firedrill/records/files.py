@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ MAX_JSON_BYTES = 512 * 1024 * 1024
 """No JSON file of a run that we wrote comes near this; a larger one is not read into memory."""
 
 _CHUNK = 1 << 20
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp")
 
 
 def json_bytes(value: Any, *, pretty: bool = False) -> bytes:
@@ -56,6 +58,20 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is what a killed ``write_atomic`` leaves behind."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_temporaries(folders: Iterable[Path]) -> None:
+    """Remove what killed writes left in ``folders``, which nobody writes to at the moment."""
+    for folder in folders:
+        if folder.is_dir():
+            for path in folder.iterdir():
+                if is_temporary(path.name) and is_plain_file(path):
+                    path.unlink(missing_ok=True)
 
 
 def is_plain_file(path: Path) -> bool:

@@ -9,7 +9,7 @@ from firedrill.core.digest import digest_bytes
 from firedrill.core.episode import EpisodeKey
 from firedrill.core.errors import InputError
 from firedrill.core.grade import Grade
-from firedrill.records.files import file_digest, is_plain_file, write_atomic
+from firedrill.records.files import file_digest, is_plain_file, remove_temporaries, write_atomic
 from firedrill.records.folder import EPISODE, GRADE, SUBMISSION, RunFolder
 from firedrill.records.lock import RunLock
 from firedrill.records.manifest import (
@@ -20,7 +20,7 @@ from firedrill.records.manifest import (
     manifest_bytes,
     with_digests,
 )
-from firedrill.records.writer import grade_bytes
+from firedrill.records.writer import grade_bytes, written_folders
 
 PENDING = ".rescoring"
 """There while grades are being replaced: a run killed then is mended by scoring it again."""
@@ -64,6 +64,7 @@ def replace_grades(path: Path, grades: Mapping[EpisodeKey, Grade], *, scorer: st
     """
     with RunLock(path):
         folder = RunFolder(path)
+        remove_temporaries(written_folders(path))
         manifest = folder.manifest
         written = {key: grade_bytes(grade) for key, grade in grades.items()}
         changed = {key: data for key, data in written.items() if data != _current(folder.folder(key) / GRADE)}

@@ -17,8 +17,10 @@ from firedrill.records.files import (
     digest_without_timing,
     file_digest,
     is_plain_file,
+    is_temporary,
     json_bytes,
     read_json,
+    remove_temporaries,
     walk,
     write_atomic,
 )
@@ -128,6 +130,7 @@ class RunWriter:
         lock = RunLock(path)
         try:
             refuse_used(path)
+            remove_temporaries([path])
             writer = cls(path, manifest, lock)
             writer._write_manifest(with_digests(manifest))
         except BaseException:
@@ -146,6 +149,7 @@ class RunWriter:
         lock = RunLock(path)
         try:
             folder = RunFolder(path)
+            remove_temporaries(written_folders(path))
             writer = cls(path, folder.manifest, lock)
             writer._adopt(folder)
             writer._write_manifest(with_digests(_unsealed(folder.manifest)))
@@ -263,6 +267,11 @@ def _unsealed(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"sealed": False, "episodes": kept})
 
 
+def written_folders(path: Path) -> list[Path]:
+    """The folders of a run in which files are replaced one by one."""
+    return [path, *path.glob("scenarios/*"), *path.glob("episodes/*/*/*")]
+
+
 def refuse_used(path: Path) -> None:
     """Raise InputError when ``path`` holds anything but what a start that was killed leaves behind."""
     if not path.exists():
@@ -275,7 +284,7 @@ def refuse_used(path: Path) -> None:
             source=str(path),
             mend=f"name another folder with --out, or finish it with `firedrill resume {path}`",
         )
-    if any(entry.name not in (LOCK, WORK) for entry in path.iterdir()):
+    if any(entry.name not in (LOCK, WORK) and not is_temporary(entry.name) for entry in path.iterdir()):
         raise InputError("is not empty", source=str(path), mend="name another folder with --out")
 
 
