@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.sim.handlers import find_handler, handler
 from firedrill.world.telemetry.monitoring import Monitoring
-from firedrill.world.telemetry.producers import clusterstate
+from firedrill.world.telemetry.producers import clusterstate, machines, podtargets
+from firedrill.world.telemetry.producers.gauges import describe
 from firedrill.world.telemetry.producers.state import Metering
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from firedrill.world.telemetry.rules import Group
     from firedrill.world.world import World
 
-STEP_MS = 5_000
+STEP_MS = machines.STEP_MS
 """Targets are scraped every 15 s, each at one of three moments, so that no sample tells the future."""
 _LATE = 7
 """Priority: after whatever else happens at the same moment."""
@@ -39,6 +40,7 @@ def watch(world: World, rules: Iterable[Group] = ()) -> Monitoring:
     part.on = True
     watched.rules.add(rules)
     clusterstate.begin(world, watched.store)
+    describe(watched.store)
     world.schedule(STEP_MS - world.now % STEP_MS, "telemetry.step", priority=_LATE)
     return watched
 
@@ -59,6 +61,8 @@ def call_before_scrapes(world: World, name: str) -> None:
 def _step(world: World) -> None:
     part = world.cluster.part(Metering)
     clusterstate.update(world)
+    machines.update(world)
+    podtargets.update(world)
     for name in part.followers:
         find_handler(name)(world)
     world.cluster.part(Monitoring).advance(world.now)

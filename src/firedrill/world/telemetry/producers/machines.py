@@ -1,0 +1,283 @@
+"""The producer of what kubelets, cAdvisor and node exporters tell: the use of containers and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from firedrill.world.kube import quantity
+from firedrill.world.kube.kubelet import usage
+from firedrill.world.kube.kubelet.files import sizes
+from firedrill.world.kube.kubelet.state import PARTS, Container, NodeState, PodState, kubelets
+from firedrill.world.kube.objects import containers_of, dig, name_of
+from firedrill.world.kube.qos import limit_of, qos_class, request_of
+from firedrill.world.telemetry.monitoring import Monitoring
+from firedrill.world.telemetry.producers.gauges import document, gauges, series, write
+from firedrill.world.telemetry.producers.state import Metered, Metering
+
+if TYPE_CHECKING:
+    from firedrill.world.telemetry.store import SeriesStore
+    from firedrill.world.world import World
+
+STEP_MS = 5_000
+_OWN_CPU, _OWN_MEMORY = 90, 780 * 1024 * 1024
+"""What a node uses besides its pods, as `metrics.k8s.io` tells it."""
+_DISK = 100 * 1024**3
+_DISK_FULL = 0.08
+_MEMORY_LEFT = 96 * 1024 * 1024
+"""Bytes that are left under memory pressure: just under the kubelet's threshold."""
+_PERIOD_MS = 100
+_Key = tuple[str, str, int]
+_Shares = Mapping[tuple[str, str], float]
+
+
+def offset_of(store: SeriesStore, name: str) -> int:
+    """When in the interval something is scraped: at a step, a function of its name."""
+    steps = store.interval_ms // STEP_MS
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % steps * STEP_MS
+
+
+def update(world: World) -> None:
+    """Write the series of the nodes that are scraped at this moment, and of what runs on them."""
+    part, store = world.cluster.part(Metering), world.cluster.part(Monitoring).store
+    names = {name_of(obj) for obj in world.cluster.store.list("nodes")}
+    for target in [name for name in part.machines if name.partition("/")[2] not in names]:
+        store.remove_target(target, world.now)
+        del part.machines[target]
+        part.runs.pop(target, None)
+    moment = world.now % store.interval_ms
+    due = [
+        node
+        for name, node in kubelets(world).nodes.items()
+        if name in names and offset_of(store, name) == moment
+    ]
+    if not due:
+        return
+    pods: dict[str, list[PodState]] = {node.name: [] for node in due}
+    for state in kubelets(world).pods.values():
+        if state.node in pods:
+            pods[state.node].append(state)
+    shares = _throttled(world)
+    for node in due:
+        _health(world, part, store, node)
+        used = _containers(world, part, store, node, pods[node.name], shares)
+        _claims(world, part, store, node, pods[node.name])
+        _node(world, part, store, node, pods[node.name], used)
+
+
+def _throttled(world: World) -> _Shares:
+    """Shares of throttled periods by (pod's uid, container), where requests are simulated."""
+    from firedrill.world.app.traffic import Traffic, record_of
+
+    found = world.cluster.part(Traffic) if _has_traffic(world) else None
+    if found is None or found.after is None or not len(found.history):
+        return {}
+    pods = record_of(world, -1).inputs.topology.pods
+    shares = found.after.throttled.tolist()
+    return {(info.uid, info.container): share for info, share in zip(pods, shares, strict=False)}
+
+
+def _has_traffic(world: World) -> bool:
+    # asking for the part would make it, and move the digest of worlds without traffic
+    return any(name == "Traffic" for name, _ in world.cluster.parts())
+
+
+# --- targets
+
+
+def _health(world: World, part: Metering, store: SeriesStore, node: NodeState) -> None:
+    obj = world.cluster.store.get("nodes", "", node.name)
+    cores = _cores(obj)
+    for scrape in document()["scrapes"]:
+        name = f"{scrape['name']}/{node.name}"
+        if name not in part.machines:
+            labels = {"job": scrape["job"], "instance": f"{node.ip}:{scrape['port']}", "node": node.name}
+            labels |= scrape["labels"]
+            store.add_target(name, labels, world.now, offset_ms=offset_of(store, node.name))
+            found = gauges(scrape["name"], cores=cores)
+            block = store.block(name, series(found, {}), world.now)
+            part.machines[name] = Metered(block, cores, node.booted)
+        up = node.runs(scrape["part"]) if "part" in scrape else not node.down.issuperset(PARTS)
+        store.set_up(name, up, world.now)
+
+
+def _cores(obj: Any) -> int:
+    return max(quantity.value(dig(obj, "status", "capacity", "cpu", default="1")), 1)
+
+
+# --- containers
+
+
+def _containers(
+    world: World, part: Metering, store: SeriesStore, node: NodeState, pods: list[PodState], shares: _Shares
+) -> tuple[int, int]:
+    """Write the containers of a node; returns thousandths of a core and bytes that they use together."""
+    target = f"cadvisor/{node.name}"
+    before = part.runs.get(target, {})
+    runs: dict[_Key, Metered] = {}
+    cpu, memory = _OWN_CPU, _OWN_MEMORY
+    for state in pods:
+        for name, (milli, size) in usage(world, state.namespace, state.name).items():
+            found = state.containers[name]
+            assert found.run is not None
+            key = (state.uid, name, found.run.attempt)
+            known = before.get(key) or _begin(world, store, target, state, found)
+            if known is None:
+                continue
+            possible = min(milli, known.limit) if known.limit else milli
+            cpu, memory = cpu + possible, memory + size
+            share = shares.get((state.uid, name), -1.0)
+            runs[key] = _measure(world, store, known, found, (possible, size), share)
+    for key, gone in before.items():
+        if key not in runs:
+            store.retire(gone.block, world.now)
+    part.runs[target] = runs
+    return cpu, memory
+
+
+def _begin(
+    world: World, store: SeriesStore, target: str, state: PodState, found: Container
+) -> Metered | None:
+    pod = world.cluster.store.get("pods", state.namespace, state.name)
+    spec = next(
+        (one for one in containers_of((pod or {}).get("spec") or {}) if one["name"] == found.name), None
+    )
+    if pod is None or spec is None or found.run is None:
+        return None
+    limit = limit_of(spec, "cpu")
+    slice_ = f"kubepods-{qos_class(pod['spec']).lower()}-pod{state.uid.replace('-', '_')}.slice"
+    common = {
+        "namespace": state.namespace,
+        "pod": state.name,
+        "container": found.name,
+        "image": str(spec.get("image") or ""),
+        "name": found.run.id,
+        "id": f"/kubepods.slice/{slice_}/cri-containerd-{found.run.id}.scope",
+    }
+    what = gauges("containers", limited=bool(limit))
+    block = store.block(target, series(what, common), world.now)
+    constants = {
+        "container_spec_memory_limit_bytes": float(limit_of(spec, "memory")),
+        "container_spec_cpu_shares": float(max(request_of(spec, "cpu") * 1024 // 1000, 2)),
+    }
+    row = store.values(block)
+    for place, one in enumerate(what):
+        row[place] = constants.get(one.name, 0.0)
+    return Metered(block, limit, found.run.started)
+
+
+def _measure(
+    world: World, store: SeriesStore, known: Metered, found: Container, used: tuple[int, int], share: float
+) -> Metered:
+    """Let a container's counters grow by what it has used since the last time."""
+    assert found.run is not None
+    milli, size = used
+    passed = max(world.now - known.at_ms, 0)
+    seconds = milli * passed / 1e6
+    if share < 0.0:
+        # without requests a program is throttled only as it comes near to its limit
+        share = min(max((milli / known.limit - 0.9) * 10.0, 0.0), 1.0) if known.limit else 0.0
+    periods = float(passed // _PERIOD_MS)
+    throttled = float(round(periods * min(share, 1.0)))
+    what = gauges("containers", limited=bool(known.limit))
+    row = store.values(known.block)
+    values = {
+        "cpu": seconds,
+        "user": seconds * 0.75,
+        "system": seconds * 0.25,
+        "periods": periods,
+        "throttled": throttled,
+        "throttled_seconds": throttled * _PERIOD_MS / 2000,
+        "memory": float(size),
+        "rss": float(int(size * 0.92)),
+        "memory_usage": float(int(size * 1.06)),
+        "cache": float(int(size * 0.14)),
+        "period": 100_000.0,
+        "quota": known.limit * 100.0,
+        "started": found.run.started / 1000,
+        "now": world.now / 1000,
+    }
+    kept = {one.source: float(row[place]) for place, one in enumerate(what) if one.source not in values}
+    write(store, known.block, what, values | kept)
+    return known._replace(at_ms=world.now)
+
+
+# --- volumes
+
+
+def _claims(world: World, part: Metering, store: SeriesStore, node: NodeState, pods: list[PodState]) -> None:
+    """Write how full the claims are that are mounted on a node."""
+    target = f"kubelet/{node.name}"
+    before = part.runs.get(target, {})
+    runs: dict[_Key, Metered] = {}
+    what = gauges("claims")
+    for state in pods:
+        pod = world.cluster.store.get("pods", state.namespace, state.name) if state.mounted else None
+        for volume in dig(pod, "spec", "volumes", default=()):
+            claim = dig(volume, "persistentVolumeClaim", "claimName")
+            obj = (
+                world.cluster.store.get("persistentvolumeclaims", state.namespace, str(claim))
+                if claim
+                else None
+            )
+            size = dig(obj, "status", "capacity", "storage")
+            key = (state.namespace, str(claim), 0)
+            if size is None or key in runs:
+                continue
+            known = before.get(key)
+            if known is None:
+                common = {"namespace": state.namespace, "persistentvolumeclaim": str(claim)}
+                known = Metered(store.block(target, series(what, common), world.now), 0, world.now)
+            capacity = quantity.value(size)
+            idle = int(capacity * (0.02 + 0.1 * world.rng.uniform("volume.used", *key)))
+            used = min(idle + sizes(state).get(str(volume.get("name")), 0), capacity)
+            values = {"capacity": capacity, "used": used, "available": capacity - used}
+            write(store, known.block, what, {name: float(value) for name, value in values.items()})
+            runs[key] = known
+    for key, gone in before.items():
+        if key not in runs:
+            store.retire(gone.block, world.now)
+    part.runs[target] = runs
+
+
+# --- nodes
+
+
+def _node(
+    world: World,
+    part: Metering,
+    store: SeriesStore,
+    node: NodeState,
+    pods: list[PodState],
+    used: tuple[int, int],
+) -> None:
+    obj = world.cluster.store.get("nodes", "", node.name)
+    total = quantity.value(dig(obj, "status", "capacity", "memory", default="1Gi"))
+    running = [sum(one.running for one in state.containers.values()) for state in pods]
+    left = max(total - used[1], 0)
+    fresh = 0.62 - 0.2 * world.rng.uniform("node.disk", node.name)
+    exporter = part.machines[f"node-exporter/{node.name}"]
+    passed = max(world.now - max(exporter.at_ms, node.booted), 0) / 1000
+    busy = min(used[0] / 1000 / exporter.limit, 1.0)
+    values: dict[str, float] = {
+        "one": 1.0,
+        "cores": float(exporter.limit),
+        "memory_total": float(total),
+        "memory_left": float(min(left, _MEMORY_LEFT) if "memory" in node.pressure else left),
+        "disk": float(_DISK),
+        "disk_left": float(int(_DISK * (_DISK_FULL if "disk" in node.pressure else fresh))),
+        "pods": float(sum(count > 0 for count in running)),
+        "containers": float(sum(running)),
+        "cpu_user": passed * busy * 0.75,
+        "cpu_system": passed * busy * 0.25,
+        "cpu_idle": passed * (1.0 - busy),
+        "load": used[0] / 1000,
+        "booted": node.booted / 1000,
+        "now": world.now / 1000,
+    }
+    for scrape in document()["scrapes"]:
+        name = f"{scrape['name']}/{node.name}"
+        known = part.machines[name]
+        write(store, known.block, gauges(scrape["name"], cores=known.limit), values)
+        part.machines[name] = known._replace(at_ms=world.now)

@@ -1,0 +1,64 @@
+"""Pods of the cluster's own components that are targets: whether they can be scraped is their health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from firedrill.world.kube.kubelet.state import find_pod, node_of
+from firedrill.world.kube.objects import dig, name_of, namespace_of
+from firedrill.world.telemetry.monitoring import Monitoring
+from firedrill.world.telemetry.producers.gauges import document
+from firedrill.world.telemetry.producers.machines import offset_of
+from firedrill.world.telemetry.producers.state import Metering
+
+if TYPE_CHECKING:
+    from firedrill.world.kube.objects import Obj
+    from firedrill.world.telemetry.store import SeriesStore
+    from firedrill.world.world import World
+
+_NAMESPACE = "kube-system"
+
+
+def update(world: World) -> None:
+    """Find the pods anew, and say which of them answer."""
+    part, store = world.cluster.part(Metering), world.cluster.part(Monitoring).store
+    found: dict[tuple[str, str, str], str] = {}
+    for entry in document()["pods"]:
+        for pod in world.cluster.store.pods_labelled(_NAMESPACE, *entry["label"]):
+            address = dig(pod, "status", "podIP")
+            if not address:
+                continue
+            key = (entry["job"], namespace_of(pod), name_of(pod))
+            found[key] = str(address)
+            name = "/".join(key)
+            if part.pods.get(key) != address:
+                if key in part.pods:
+                    store.remove_target(name, world.now)
+                _add(world, store, entry, pod, name)
+            store.set_up(name, _answers(world, pod, entry), world.now)
+    for key in [key for key in part.pods if key not in found]:
+        store.remove_target("/".join(key), world.now)
+    part.pods = found
+
+
+def _add(world: World, store: SeriesStore, entry: Any, pod: Obj, name: str) -> None:
+    labels = {
+        "job": entry["job"],
+        "instance": f"{dig(pod, 'status', 'podIP')}:{entry['port']}",
+        "namespace": namespace_of(pod),
+        "endpoint": entry.get("endpoint", "http-metrics"),
+    }
+    if entry["job"] != "apiserver":  # found through its Service, which has no pods behind it
+        labels |= {"pod": name_of(pod), "container": entry["container"], "service": entry["job"]}
+    else:
+        labels |= {"namespace": "default", "service": "kubernetes"}
+    store.add_target(name, labels, world.now, offset_ms=offset_of(store, name))
+
+
+def _answers(world: World, pod: Obj, entry: Any) -> bool:
+    state = find_pod(world, namespace_of(pod), name_of(pod))
+    container = state.containers.get(entry["container"]) if state is not None else None
+    node = node_of(world, state.node) if state is not None else None
+    if container is None or node is None or not container.running:
+        return False
+    return node.runs(entry["part"]) if "part" in entry else True
