@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.kubelet import databases, running
-from firedrill.world.kube.kubelet.state import PodState, Run, keep, kubelets
+from firedrill.world.kube.kubelet.state import PodState, Run, going_on, keep
 from firedrill.world.kube.programs import logs
 from firedrill.world.sim.handlers import handler
 
@@ -26,20 +26,14 @@ def begin(world: World, state: PodState, name: str, run: Run) -> None:
 
 @handler("kubelet.connect")
 def _connect(world: World, uid: str, name: str, attempt: int, waited: int) -> None:
-    state = kubelets(world).pods.get(uid)
-    found = state.containers.get(name) if state is not None else None
-    if (
-        state is None
-        or found is None
-        or found.run is None
-        or found.run.attempt != attempt
-        or not found.running
-    ):
+    live = going_on(world, uid, name, attempt)
+    if live is None:
         return
+    state, found, run = live
     pod = world.cluster.store.get("pods", state.namespace, state.name)
     if pod is None:
         return
-    run, plan = found.run, found.run.plan
+    plan = run.plan
     for login in databases.logins(run.env):
         how, _why = databases.refusal(world, pod, login)
         if not how:

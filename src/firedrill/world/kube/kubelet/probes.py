@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.world.kube import effects
 from firedrill.world.kube.kubelet import sync
 from firedrill.world.kube.kubelet.checks import check
-from firedrill.world.kube.kubelet.state import Container, PodState, Probing, keep, kubelets, node_of
+from firedrill.world.kube.kubelet.state import Container, PodState, Probing, going_on, keep, kubelets, node_of
 from firedrill.world.kube.objects import Obj, dig, is_deleting
 from firedrill.world.sim.handlers import handler
 
@@ -103,16 +103,10 @@ def wake_all(world: World, node: str = "") -> None:
 def _tick(world: World, uid: str, name: str, kind: str, attempt: int, due: int) -> None:
     from firedrill.world.kube.kubelet.containers import spec_of
 
-    state = kubelets(world).pods.get(uid)
-    found = state.containers.get(name) if state is not None else None
-    if (
-        state is None
-        or found is None
-        or found.run is None
-        or not found.running
-        or found.run.attempt != attempt
-    ):
+    live = going_on(world, uid, name, attempt)
+    if live is None:
         return
+    state, found, _ = live
     memory = found.probes.get(kind)
     pod = world.cluster.store.get("pods", state.namespace, state.name)
     node = node_of(world, state.node)

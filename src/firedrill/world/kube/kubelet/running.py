@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube.kubelet import databases, files, hooks, probes, sync, volumes
 from firedrill.world.kube.kubelet.environment import ConfigError
-from firedrill.world.kube.kubelet.state import Container, NodeState, PodState, Run, keep, kubelets, node_of
+from firedrill.world.kube.kubelet.state import (
+    Container,
+    NodeState,
+    PodState,
+    Run,
+    going_on,
+    keep,
+    kubelets,
+    node_of,
+)
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of, uid_of
 from firedrill.world.kube.programs import catalogue
 from firedrill.world.kube.programs.launch import Setting, launch
@@ -203,34 +212,21 @@ def memory(found: Container, now: int) -> int:
 
 @handler("kubelet.oom")
 def _oom(world: World, uid: str, name: str, attempt: int, limit: int) -> None:
-    state = kubelets(world).pods.get(uid)
-    found = state.containers.get(name) if state is not None else None
-    if (
-        state is None
-        or found is None
-        or found.run is None
-        or found.run.attempt != attempt
-        or not found.running
-    ):
+    live = going_on(world, uid, name, attempt)
+    if live is None:
         return
+    state, found, _ = live
     if memory(found, world.now) >= limit:
         end(world, state, found, 137, "OOMKilled")
 
 
 @handler("kubelet.exit")
 def _exit(world: World, uid: str, name: str, attempt: int) -> None:
-    state = kubelets(world).pods.get(uid)
-    found = state.containers.get(name) if state is not None else None
-    if (
-        state is None
-        or found is None
-        or found.run is None
-        or found.run.attempt != attempt
-        or not found.running
-    ):
+    live = going_on(world, uid, name, attempt)
+    if live is None:
         return
-    plan = found.run.plan
-    end(world, state, found, plan.exit_code, plan.exit_reason)
+    state, found, run = live
+    end(world, state, found, run.plan.exit_code, run.plan.exit_reason)
 
 
 def end(world: World, state: PodState, found: Container, code: int, reason: str = "") -> PodState:
@@ -277,16 +273,10 @@ def kill(
 
 @handler("kubelet.killed")
 def _killed(world: World, uid: str, name: str, attempt: int, code: int) -> None:
-    state = kubelets(world).pods.get(uid)
-    found = state.containers.get(name) if state is not None else None
-    if (
-        state is None
-        or found is None
-        or found.run is None
-        or found.run.attempt != attempt
-        or not found.running
-    ):
+    live = going_on(world, uid, name, attempt)
+    if live is None:
         return
+    state, found, _ = live
     node = node_of(world, state.node)
     if node is not None and not node.runs("containerd"):
         world.schedule(10_000, "kubelet.killed", uid, name, attempt, code)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.kube.kubelet import probes, running
 from firedrill.world.kube.kubelet.execution import program_in
-from firedrill.world.kube.kubelet.state import Container, PodState, Run, keep, kubelets
+from firedrill.world.kube.kubelet.state import Container, PodState, Run, going_on, keep, kubelets
 from firedrill.world.kube.kubelet.tools import Session
 from firedrill.world.kube.objects import Obj
 from firedrill.world.kube.programs import launch, shell
@@ -38,20 +38,13 @@ def begin(world: World, state: PodState, name: str, run: Run) -> None:
 def _step(world: World, uid: str, name: str, attempt: int) -> None:
     from firedrill.world.kube.kubelet.containers import spec_of
 
-    state = kubelets(world).pods.get(uid)
-    found = state.containers.get(name) if state is not None else None
-    if (
-        state is None
-        or found is None
-        or found.run is None
-        or found.run.attempt != attempt
-        or not found.running
-    ):
+    live = going_on(world, uid, name, attempt)
+    if live is None:
         return
+    state, found, run = live
     pod = world.cluster.store.get("pods", state.namespace, state.name)
     if pod is None or spec_of(pod, name) is None:
         return
-    run = found.run
     host = _First(world, pod, state, found, program_in(world, pod, found))
     step = shell.advance(run.plan.script, run.script or shell.begin(run.env), host)
     _go_on(world, pod, state.written, uid, name, step)

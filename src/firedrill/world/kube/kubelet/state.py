@@ -247,6 +247,15 @@ def node_of(world: World, name: str) -> NodeState | None:
     return kubelets(world).nodes.get(name)
 
 
+def going_on(world: World, uid: str, name: str, attempt: int) -> tuple[PodState, Container, Run] | None:
+    """A container and its run of that number, while it lasts; handlers that were set on it ask."""
+    state = kubelets(world).pods.get(uid)
+    found = state.containers.get(name) if state is not None else None
+    if state is None or found is None or found.run is None:
+        return None
+    return (state, found, found.run) if found.running and found.run.attempt == attempt else None
+
+
 def find_pod(world: World, namespace: str, name: str) -> PodState | None:
     """What is so of the pod of that name, or None where no kubelet has taken it."""
     part = kubelets(world)
