@@ -15,6 +15,7 @@ from firedrill.world.build import apply_manifests, make_world
 from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.kubelet.state import kubelets
+from firedrill.world.kube.objects import name_of, namespace_of
 from firedrill.world.telemetry import Monitoring, promql
 from firedrill.world.telemetry.producers import families, shipped_rules, watch
 
@@ -236,3 +237,26 @@ def test_any_object_has_series(resource: str, obj: dict[str, Any]) -> None:
             families.fill(family, obj, found)
             assert all(dict(labels)["__name__"] == family.name for labels in found)
             assert all(abs(value) < float("inf") for value in found.values())
+
+
+def test_samples_do_not_tell_the_future(shop: World) -> None:
+    """Until the moment at which something happens, a world has the same samples as one where it does not."""
+    world = shop.fork()
+    world.run_for(7_000)
+    moment = world.now
+    kubelet.nodes.stop(world, "worker-01", "kubelet")
+    found = next(obj for obj in world.cluster.store.list("deployments.apps") if name_of(obj) == "frontend")
+    patch = {"spec": {"replicas": 0}}
+    Client(world, trusted=True).patch("deployments.apps", namespace_of(found), "frontend", patch)
+    other = shop.fork()
+    for one in (world, other):
+        one.run_until_ms(moment + 60_000)
+    questions = ("sum by (job)(up)", "kube_deployment_spec_replicas", "sum(container_memory_rss)")
+    answers = []
+    for one in (world, other):
+        store = one.cluster.part(Monitoring).store
+        moments = range(moment - 30_000, moment + 60_000, 1_000)
+        asked = [[(at, repr(promql.instant(store, text, at))) for text in questions] for at in moments]
+        answers.append(dict(zip(moments, asked, strict=True)))
+    apart = [at for at in answers[0] if answers[0][at] != answers[1][at]]
+    assert moment <= min(apart) < moment + 15_000

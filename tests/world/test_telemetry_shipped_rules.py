@@ -13,11 +13,13 @@ from firedrill.world.build import apply_manifests, make_world
 from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj, name_of, namespace_of
-from firedrill.world.telemetry import Monitoring
+from firedrill.world.telemetry import Monitoring, labels
 from firedrill.world.telemetry.producers import shipped_names, shipped_rules, watch
 from firedrill.world.telemetry.rules import Alert
 
 MINUTE = 60_000
+Series = dict[tuple[str, ...], float]
+"""Growth of counters by the name of the metric, then names and values of labels in turn."""
 STEP = 35_000
 """How late a rule may notice: a scrape of objects every 15 s, an evaluation every 30 s, on a grid of 5 s."""
 
@@ -205,3 +207,82 @@ def test_shipped_files_are_asked_for_by_name() -> None:
         shipped_rules("../kubernetes")
     with pytest.raises(InputError, match="namespace"):
         shipped_rules("request-alerts", 'x"} or up{a="')
+
+
+def _fired(name: str, series: Series, minutes: int) -> dict[str, int]:
+    """Which alerts of a file fire, and after how long, while counters grow by so much each 15 s."""
+    watched = Monitoring()
+    watched.rules.add(shipped_rules(name, "store"))
+    start = now = 1_767_603_600_000
+    watched.store.add_target("lab", {"job": "lab"}, now)
+    made = [
+        labels.make({"namespace": "store", **dict(zip(k[1::2], k[2::2], strict=True))}, k[0]) for k in series
+    ]
+    block = watched.store.block("lab", made, now)
+    out: dict[str, int] = {}
+    while now < start + minutes * MINUTE:
+        now += 15_000
+        watched.store.values(block)[:] += list(series.values())
+        watched.advance(now)
+        for alert in watched.rules.all_alerts("firing"):
+            out.setdefault(dict(alert.labels)["alertname"], alert.fired_ms - alert.since_ms)
+    return out
+
+
+def test_failing_and_slow_requests_fire() -> None:
+    """Errors, silence and long durations, each after its time; a service that does well is not told of."""
+    calls = ("traces_span_metrics_calls_total", "service_name")
+    bucket = ("traces_span_metrics_duration_milliseconds_bucket", "service_name", "cart", "le")
+    good: Series = {
+        (*calls, "cart", "status_code", "STATUS_CODE_UNSET"): 30.0,
+        (*bucket, "100"): 30.0,
+        (*bucket, "2000"): 30.0,
+        (*bucket, "+Inf"): 30.0,
+    }
+    assert _fired("request-alerts", good, 15) == {}
+    bad: Series = {
+        **good,
+        (*bucket, "100"): 20.0,
+        (*calls, "frontend", "status_code", "STATUS_CODE_ERROR"): 1.0,
+        (*calls, "email", "status_code", "STATUS_CODE_UNSET"): 0.0,
+        ("kafka_consumer_group_lag_sum_ratio",): 9.0,
+        ("kafka_consumer_group_members",): 0.0,
+    }
+    found = _fired("request-alerts", bad, 15)
+    waits = {
+        "HighRequestErrorRate": 3,
+        "HighRequestLatency": 3,
+        "NoRequestsReceived": 5,
+        "HighKafkaConsumerLag": 5,
+        "KafkaConsumerGroupInactive": 2,
+    }
+    assert set(found) == set(waits)
+    assert all(waits[name] * MINUTE <= wait < waits[name] * MINUTE + 30_000 for name, wait in found.items())
+
+
+def test_a_mesh_is_watched() -> None:
+    """Answers with errors, and sources that open no connections."""
+    pair = ("source_workload_namespace", "store", "source_canonical_service", "gateway")
+    good: Series = {("istio_requests_total", *pair, "response_code", "200"): 5.0}
+    assert _fired("mesh-alerts", good, 12) == {}
+    bad: Series = {
+        ("istio_requests_total", *pair, "response_code", "503"): 5.0,
+        ("istio_tcp_connections_opened_total", *pair): 0.0,
+        ("request_result_total", "destination_app", "productpage", "response_code", "200"): 0.0,
+    }
+    assert set(_fired("mesh-alerts", bad, 12)) == {
+        "HighRequestErrorRate",
+        "NoRequestsOpened",
+        "NoRequestsReceived",
+    }
+
+
+def test_idle_programs_are_wasteful(shop: World) -> None:
+    """Without users nothing needs the processors that it asks for."""
+    world = shop.fork()
+    monitoring = world.cluster.part(Monitoring)
+    monitoring.rules.add(shipped_rules("spending"))
+    world.run_for(5 * MINUTE)
+    wasted = firing(world)["CPUEfficiency"]
+    assert "server" in {dict(alert.labels)["container"] for alert in wasted}
+    assert all(0 <= alert.value < 65 for alert in wasted)
