@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,10 +19,13 @@ from firedrill.sandbox import toolroot
 TOOL_ROOTS = os.environ.get("FIREDRILL_TOOLROOT") or str(toolroot.home())
 REPO = Path(__file__).resolve().parent.parent
 
-settings.register_profile(
-    "firedrill", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-settings.load_profile("firedrill")
+_CALM: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+settings.register_profile("firedrill", max_examples=40, **_CALM)
+settings.register_profile("thorough", max_examples=1000, **_CALM)  # HYPOTHESIS_PROFILE=thorough
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "firedrill")
 
 
 def shared_folder() -> Path:
