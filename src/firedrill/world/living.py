@@ -37,6 +37,7 @@ def make_living(
     Raises:
         InputError: an object is refused by the API, or the graph is wrong.
     """
+    from firedrill.world.app import service
     from firedrill.world.telemetry.producers import watch
 
     world = make_world(
@@ -47,6 +48,7 @@ def make_living(
         start=start,
         application=package.application,
     )
+    service.begin(world)
     watch(world, rules_for(package) if rules is None else rules)
     return world
 
