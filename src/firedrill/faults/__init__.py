@@ -8,16 +8,53 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from firedrill.core.errors import InputError
-from firedrill.faults.base import Fault, Injection, Parameter, Undo, inject, registered, revert
+from firedrill.faults.acting import active
+from firedrill.faults.base import (
+    Change,
+    Fault,
+    Injection,
+    Parameter,
+    Step,
+    Target,
+    Undo,
+    inject,
+    registered,
+)
+from firedrill.faults.fitting import misfit, targets
+from firedrill.faults.propagating import Hop, propagation
+from firedrill.faults.repairing import apply, repair
+from firedrill.faults.reverting import revert
 
-__all__ = ["Fault", "Injection", "Parameter", "Undo", "find", "inject", "library", "revert"]
+__all__ = [
+    "Change",
+    "Fault",
+    "Hop",
+    "Injection",
+    "Parameter",
+    "Step",
+    "Target",
+    "Undo",
+    "active",
+    "apply",
+    "find",
+    "inject",
+    "library",
+    "misfit",
+    "propagation",
+    "repair",
+    "revert",
+    "targets",
+]
+_NO_MECHANISMS = frozenset(
+    {"acting", "base", "catalogue", "fitting", "healing", "propagating", "repairing", "reverting"}
+)
 
 
 @cache
 def library() -> Mapping[str, Fault]:
     """Every mechanism by its id, sorted."""
     for module in iter_modules(__path__):
-        if not module.name.startswith("_") and module.name not in {"base", "catalogue"}:
+        if not module.name.startswith("_") and module.name not in _NO_MECHANISMS:
             import_module(f"{__name__}.{module.name}")
     return dict(sorted(registered().items()))
 

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from firedrill.core.errors import InputError
-from firedrill.world.kube import effects
-from firedrill.world.kube.api import ApiError, Client
-from firedrill.world.kube.objects import Obj, thaw
+from firedrill.world.kube.api import ApiError
+from firedrill.world.kube.objects import Obj
 
 if TYPE_CHECKING:
     from firedrill.world import World
+    from firedrill.world.kube.api.request import PatchType
 
-_CLAIMS = "persistentvolumeclaims"
 OPERATOR = "kubectl"
 """The field manager of the changes: that of a person with a terminal."""
+NO_OBJECTS = frozenset({"node-part", "node-pressure", "effect"})
+"""What an `Undo` may be about besides objects of the API."""
+
+Family = Literal[
+    "scheduling",
+    "admission",
+    "image",
+    "start-up",
+    "runtime",
+    "probes",
+    "routing",
+    "network",
+    "storage",
+    "node",
+    "control-plane",
+    "configuration",
+    "credentials",
+    "application",
+    "load",
+    "mesh",
+    "chaos",
+]
+Spreads = Literal["workload", "service", "node", "edges", "none"]
+"""Where users first feel it: in the pods of a workload, behind a Service, in all pods of a node, on calls
+between two services, or nowhere."""
+Felt = Literal["users", "alert"]
+"""Who notices: the users of the application, or only whoever watches the cluster."""
+Verb = Literal["create", "update", "patch", "delete", "restart", "scale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +79,22 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One object before and after an injection; None where it was not there.
+
+    Attributes:
+        resource, namespace, name: of the object, or as in `Undo` for what is none.
+        before, after: the object.
+    """
+
+    resource: str
+    namespace: str
+    name: str
+    before: Obj | None = None
+    after: Obj | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Injection:
     """What was done: kept by whoever injected it, never in the world.
 
@@ -61,6 +104,7 @@ class Injection:
         causes: the entities that are the root cause, as `namespace/Kind/name`.
         undo: the way back, last change first.
         at: when, in ms of virtual time.
+        changes: each object once, in the order in which they were first changed.
     """
 
     fault: str
@@ -68,6 +112,65 @@ class Injection:
     causes: tuple[str, ...]
     undo: tuple[Undo, ...]
     at: int
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Arguments that make sense in a world.
+
+    Attributes:
+        args: of the mechanism.
+        about: the entity whose users feel it, as `namespace/Kind/name`.
+    """
+
+    args: Mapping[str, Any]
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that an operator does, as a call of the API; see `firedrill.faults.repairing`.
+
+    Attributes:
+        text: why, in a few words.
+        verb: `restart` is what `kubectl rollout restart` sends; `scale` sets the number of copies.
+        resource, namespace, name: of the object; the namespace is empty where it has none.
+        body: the object, or the patch; for `scale`, `{"spec": {"replicas": 3}}`.
+        patch_type: of a patch.
+        subresource: may be empty.
+    """
+
+    text: str
+    verb: Verb
+    resource: str
+    namespace: str
+    name: str
+    body: Any = None
+    patch_type: PatchType = "merge"
+    subresource: str = ""
+
+    def command(self) -> str:
+        """The same as a line for a terminal with kubectl."""
+        from firedrill.faults.repairing import command_of
+
+        return command_of(self)
+
+
+def _every(world: World) -> Iterable[Target]:
+    raise NotImplementedError  # stands for the targets by the parameters: see `fitting.targets`
+
+
+def _inverse(world: World, injection: Injection) -> tuple[Step, ...]:
+    from firedrill.faults.repairing import inverse
+
+    return inverse(world, injection)
+
+
+def _still(world: World, injection: Injection) -> bool:
+    from firedrill.faults.acting import holds
+
+    return holds(world, injection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +191,16 @@ class Fault:
             `undrainable`, `stale-node` (a node does not learn of new endpoints), and what cannot be
             reached: `unreachable-service`, `unreachable-workload`, `unreachable-address` (of a variable).
         aliases: other names under which it is known in the field.
+        family: what kind of trouble it is; `category` is the word of public incident records for it.
+        text: one short paragraph for people: what happened, and what follows.
+        spreads: where users first feel it.
+        felt: who notices it in the way in which `fits` aims it.
+        fits: every set of arguments that makes sense in a world, in a stable order; by default what the
+            parameters ask for (`fitting.targets`).
+        lacks: why there is no target where there is none, such as `the application has no claims`.
+        repair: what an operator would do; by default the inverse of the changes. None where no call of the
+            API mends it; `diagnosis` then says why.
+        active: whether the mechanism still acts; by default whether the changes are still in place.
     """
 
     id: str
@@ -97,6 +210,21 @@ class Fault:
     shows: str
     within: int = 300_000
     aliases: tuple[str, ...] = field(default=())
+    family: Family = "configuration"
+    category: str = "Change"
+    text: str = ""
+    spreads: Spreads = "workload"
+    felt: Felt = "users"
+    fits: Callable[[World], Iterable[Target]] = _every
+    lacks: str = ""
+    repair: Callable[[World, Injection], tuple[Step, ...]] | None = _inverse
+    diagnosis: str = ""
+    active: Callable[[World, Injection], bool] = _still
+
+    @property
+    def by_parameters(self) -> bool:
+        """Whether its targets follow from its parameters alone."""
+        return self.fits is _every
 
 
 _FAULTS: dict[str, Fault] = {}
@@ -156,54 +284,15 @@ def inject(world: World, fault: Fault, given: Mapping[str, Any]) -> Injection:
         wrong = next(named, None)
         mend = f"correct {wrong}" if wrong else "correct the arguments"
         raise InputError(f"{fault.id}: {refusal.message}", field=wrong, mend=mend) from None
-    return Injection(fault.id, args, causes, undo, world.now)
+    return Injection(fault.id, args, causes, undo, world.now, _changes(world, undo))
 
 
-def revert(world: World, injection: Injection) -> None:
-    """Take it back: every object as it was, every part of a node running again."""
-    from firedrill.world.kube.kubelet import nodes
-
-    client = Client(world, manager=OPERATOR, trusted=True)
-    for step in injection.undo:
-        if step.resource == "node-part":
-            nodes.start(world, step.namespace, step.name)
-            continue
-        if step.resource == "node-pressure":
-            nodes.set_pressure(world, step.namespace, step.name, on=False)
-            continue
-        if step.resource == "effect":
-            effects.remove(world, step.name)
-            continue
-        now = client.find(step.resource, step.namespace, step.name)
-        if step.was is None:
-            if now is not None:
-                client.delete(step.resource, step.namespace, step.name, propagation="Background")
-        elif step.resource == _CLAIMS:
-            _give_back(client, step.was, now)
-        elif now is None:
-            client.create(_fresh(step.was))
-        else:
-            kept = {key: item for key, item in thaw(step.was).items() if key != "status"}
-            kept["metadata"] = {**kept["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}
-            client.update(kept)
-
-
-def _give_back(client: Client, was: Obj, now: Obj | None) -> None:
-    """Make a claim anew as it was, and keep its volume for it, as an operator does."""
-    namespace, name = was["metadata"]["namespace"], was["metadata"]["name"]
-    if now is not None:
-        client.patch(_CLAIMS, namespace, name, {"metadata": {"finalizers": None}})
-        client.delete(_CLAIMS, namespace, name)
-    volume = str(was["spec"].get("volumeName") or "")
-    if volume and client.find("persistentvolumes", "", volume) is not None:
-        reserved = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name}
-        client.patch("persistentvolumes", "", volume, {"spec": {"claimRef": None}})
-        client.patch("persistentvolumes", "", volume, {"spec": {"claimRef": reserved}})
-    client.create(_fresh(was))
-
-
-def _fresh(obj: Obj) -> Obj:
-    out = {key: item for key, item in thaw(obj).items() if key != "status"}
-    drop = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp")
-    out["metadata"] = {key: item for key, item in out["metadata"].items() if key not in drop}
-    return out
+def _changes(world: World, undo: tuple[Undo, ...]) -> tuple[Change, ...]:
+    """The first `was` of each object, and what it is now."""
+    out: dict[tuple[str, str, str], Change] = {}
+    for step in reversed(undo):
+        key = (step.resource, step.namespace, step.name)
+        if key not in out:
+            after = None if step.resource in NO_OBJECTS else world.cluster.store.get(*key)
+            out[key] = Change(*key, before=step.was, after=after)
+    return tuple(out.values())

@@ -1,0 +1,77 @@
+"""Whether an injected mechanism still acts: what was changed still is as the injection left it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firedrill.faults._diff import differences, plain, value_at
+from firedrill.faults.base import Change, Injection
+from firedrill.world.kube import effects
+from firedrill.world.kube.kubelet.state import PARTS, node_of
+from firedrill.world.kube.objects import uid_of
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+
+def active(world: World, injection: Injection) -> bool:
+    """Whether the mechanism still acts; a restart that only buys time leaves it active.
+
+    Raises:
+        InputError: the library has no such fault.
+    """
+    from firedrill.faults import find
+
+    return find(injection.fault).active(world, injection)
+
+
+def holds(world: World, injection: Injection) -> bool:
+    """Whether every change that matters is in place; a stamp of a restart does not matter."""
+    mattering = [change for change in injection.changes if matters(change)]
+    return bool(mattering) and all(in_place(world, change) for change in mattering)
+
+
+def matters(change: Change) -> bool:
+    """Whether the change is more than a restart."""
+    if change.before is None or change.after is None:
+        return True
+    return any(differences(plain(change.before), plain(change.after))) or recreated(change)
+
+
+def recreated(change: Change) -> bool:
+    """Whether the object was deleted and made anew under its name."""
+    return (
+        change.before is not None
+        and change.after is not None
+        and uid_of(change.before) != uid_of(change.after)
+    )
+
+
+def in_place(world: World, change: Change) -> bool:
+    """Whether a change is still as the injection left it."""
+    if change.resource == "effect":
+        rows = world.cluster.part(effects.Effects).rows
+        return any(row.source == change.name for row in rows)
+    if change.resource in {"node-part", "node-pressure"}:
+        return _node_lacks(world, change)
+    now = world.cluster.store.get(change.resource, change.namespace, change.name)
+    if change.after is None:
+        return now is None
+    if now is None:
+        return False
+    if change.before is None:
+        return uid_of(now) == uid_of(change.after)
+    now_plain = plain(now)
+    leaves = list(differences(plain(change.before), plain(change.after)))
+    return all(value_at(now_plain, leaf.path) == leaf.after for leaf in leaves)
+
+
+def _node_lacks(world: World, change: Change) -> bool:
+    node = node_of(world, change.namespace)
+    if node is None:
+        return False
+    if change.resource == "node-pressure":
+        return change.name in node.pressure
+    if change.name in PARTS:
+        return change.name in node.down
+    return change.name in node.static_down

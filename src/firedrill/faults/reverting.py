@@ -1,0 +1,75 @@
+"""Taking an injection back as if it had never been: for tests and tools, not what an operator does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firedrill.faults.base import OPERATOR, Injection
+from firedrill.world.kube import effects
+from firedrill.world.kube.api import Client
+from firedrill.world.kube.objects import Obj, thaw
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+_CLAIMS = "persistentvolumeclaims"
+_BOOKKEEPING = (
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+)
+
+
+def revert(world: World, injection: Injection) -> None:
+    """Take it back: every object as it was, every part of a node running again."""
+    from firedrill.world.kube.kubelet import nodes
+
+    client = Client(world, manager=OPERATOR, trusted=True)
+    for step in injection.undo:
+        if step.resource == "node-part":
+            nodes.start(world, step.namespace, step.name)
+            continue
+        if step.resource == "node-pressure":
+            nodes.set_pressure(world, step.namespace, step.name, on=False)
+            continue
+        if step.resource == "effect":
+            effects.remove(world, step.name)
+            continue
+        now = client.find(step.resource, step.namespace, step.name)
+        if step.was is None:
+            if now is not None:
+                client.delete(step.resource, step.namespace, step.name, propagation="Background")
+        elif step.resource == _CLAIMS:
+            _give_back(client, step.was, now)
+        elif now is None:
+            client.create(fresh(step.was))
+        else:
+            kept = {key: item for key, item in thaw(step.was).items() if key != "status"}
+            kept["metadata"] = {**kept["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}
+            client.update(kept)
+
+
+def _give_back(client: Client, was: Obj, now: Obj | None) -> None:
+    """Make a claim anew as it was, and keep its volume for it, as an operator does."""
+    namespace, name = was["metadata"]["namespace"], was["metadata"]["name"]
+    if now is not None:
+        client.patch(_CLAIMS, namespace, name, {"metadata": {"finalizers": None}})
+        client.delete(_CLAIMS, namespace, name)
+    volume = str(was["spec"].get("volumeName") or "")
+    if volume and client.find("persistentvolumes", "", volume) is not None:
+        reserved = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name}
+        client.patch("persistentvolumes", "", volume, {"spec": {"claimRef": None}})
+        client.patch("persistentvolumes", "", volume, {"spec": {"claimRef": reserved}})
+    client.create(fresh(was))
+
+
+def fresh(obj: Obj) -> Obj:
+    """The object as it would be created again: without status and what a server fills in."""
+    out = {key: item for key, item in thaw(obj).items() if key != "status"}
+    out["metadata"] = {key: item for key, item in out["metadata"].items() if key not in _BOOKKEEPING}
+    return out
