@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from firedrill.world.telemetry.monitoring import Monitoring
+from firedrill.suites.living.observing import Minute, Observer
 
 if TYPE_CHECKING:
     from firedrill.faults import Injection
@@ -46,14 +46,6 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Minute:
-    """What Prometheus shows at one moment: every alert, pending ones and standing ones too."""
-
-    at: int
-    alerts: tuple[Alert, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Firing:
     """An alert that the faults brought about.
 
@@ -68,11 +60,6 @@ class Firing:
     fired: int
     ended: int | None
     description: str = ""
-
-
-def alerts_now(world: World) -> tuple[Alert, ...]:
-    """All alerts, in order of rules and labels."""
-    return tuple(world.cluster.part(Monitoring).rules.all_alerts())
 
 
 def meaning(alert: Alert) -> tuple[tuple[str, str], ...]:
@@ -101,7 +88,7 @@ class Incident:
         noticed: a fork from the moment at which an agent would begin, `times.noticed`.
         injections: what was done, in order.
         times: see `Times`.
-        minutes: what Prometheus showed at each full minute from the begin of the baseline on.
+        seen: what was written down from the begin of the baseline on.
     """
 
     def __init__(
@@ -113,7 +100,7 @@ class Incident:
         noticed: World,
         injections: Sequence[Injection],
         times: Times,
-        minutes: Sequence[Minute],
+        seen: Observer,
         healthy: Twin,
     ) -> None:
         self.case = case
@@ -123,8 +110,18 @@ class Incident:
         self.noticed = noticed
         self.injections = tuple(injections)
         self.times = times
-        self.minutes = tuple(minutes)
+        self.seen = seen
         self._healthy = healthy
+
+    @property
+    def minutes(self) -> tuple[Minute, ...]:
+        """What Prometheus showed at each full minute from the begin of the baseline on."""
+        return tuple(item for item in self.seen.minutes if item.at >= self.times.baseline)
+
+    @property
+    def usual(self) -> Observer:
+        """What was written down in the healthy world, at least until the end of the incident."""
+        return self._healthy.seen_until(self.times.end)
 
     @cached_property
     def twin(self) -> World:
@@ -164,4 +161,4 @@ def _firing(alert: Alert) -> Firing:
     return Firing(labels.get("alertname", ""), labels, alert.fired_ms, None, text)
 
 
-__all__ = ["Firing", "Incident", "Minute", "Times", "alerts_now", "meaning", "tells"]
+__all__ = ["Firing", "Incident", "Minute", "Times", "meaning", "tells"]

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from firedrill.core.errors import InputError
 from firedrill.suites.living.case import BASELINE_MS, HEALTHY_MS, Case, CaseFault
-from firedrill.suites.living.incident import Incident, Minute, Times, alerts_now, tells
+from firedrill.suites.living.incident import Incident, Times, tells
+from firedrill.suites.living.observing import LOOK_MS, alerts_now
 from firedrill.suites.living.waiters import wait
-from firedrill.suites.living.worlds import MINUTE_MS, Twin, Worlds, package_of
+from firedrill.suites.living.worlds import Twin, Worlds, package_of
 
 if TYPE_CHECKING:
     from firedrill.faults import Injection
     from firedrill.world.world import World
-
-_LOOK_MS = 15_000
 
 
 def simulate(case: Case, worlds: Worlds | None = None) -> Incident:
@@ -52,7 +51,7 @@ class _Episode:
         self._fault = self._start + case.breaks_ms
         self._before = twin.at(self._fault)
         self._world = self._before.fork()
-        self._minutes: list[Minute] = list(twin.minutes(self._fault - BASELINE_MS, self._fault))
+        self._seen = twin.seen_until(self._fault).until(self._fault)
         self._injections: list[Injection] = []
         self._alert: int | None = None
         self._noticed: World | None = None
@@ -82,7 +81,7 @@ class _Episode:
             noticed,
             self._injections,
             times,
-            self._minutes,
+            self._seen,
             self._twin,
         )
 
@@ -97,10 +96,8 @@ class _Episode:
         while self._world.now < moment:
             if self._alert is not None and self._world.now >= self._alert + self._case.incident_ms:
                 return
-            step = min(moment, (self._world.now // _LOOK_MS + 1) * _LOOK_MS)
-            self._world.run_until_ms(step)
-            if step % MINUTE_MS == 0:
-                self._minutes.append(Minute(step, alerts_now(self._world)))
+            step = min(moment, (self._world.now // LOOK_MS + 1) * LOOK_MS)
+            self._seen.run(self._world, step)
             if self._alert is None and self._injections:
                 self._look()
 

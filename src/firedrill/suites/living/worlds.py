@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from firedrill.core.errors import InputError
 from firedrill.suites.living.case import HEALTHY_MS, WARM_MS, Case
-from firedrill.suites.living.incident import Minute, alerts_now, meaning, tells
+from firedrill.suites.living.incident import meaning, tells
+from firedrill.suites.living.observing import MINUTE_MS, Observer
 from firedrill.suites.living.waiters import wait
 from firedrill.world.app import Package, load_package
 from firedrill.world.kube.objects import Obj, thaw
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from firedrill.world.telemetry.rules import Alert
     from firedrill.world.world import World
 
-MINUTE_MS = 60_000
 _PREPARE_MS = 5 * 60_000
 _KINDS = {"deployments.apps": "Deployment", "statefulsets.apps": "StatefulSet"}
 
@@ -31,12 +31,12 @@ class Twin:
 
     Args:
         world: right before anything could break; it is not run on itself.
-        minutes: what was seen until then.
+        seen: what was seen until then.
     """
 
-    def __init__(self, world: World, minutes: tuple[Minute, ...]) -> None:
+    def __init__(self, world: World, seen: Observer) -> None:
         self._kept = [world]
-        self._minutes = list(minutes)
+        self._seen = seen
 
     def at(self, moment: int) -> World:
         """A fork from that moment. Moments may come in any order; late ones are cheap.
@@ -48,27 +48,24 @@ class Twin:
         if number < 0:
             raise ValueError("the world began later")
         world = self._kept[number].fork()
-        while world.now < moment:
-            step = min(moment, (world.now // MINUTE_MS + 1) * MINUTE_MS)
-            world.run_until_ms(step)
-            if step % MINUTE_MS == 0 and step > self._minutes[-1].at:
-                self._minutes.append(Minute(step, alerts_now(world)))
+        self._seen.run(world, moment)
         if moment > self._kept[-1].now:
             self._kept.append(world.fork())
         return world
 
-    def minutes(self, start: int, end: int) -> list[Minute]:
-        """What Prometheus shows at each full minute in [start, end]."""
-        if end > self._kept[-1].now:
-            self.at(end)
-        return [item for item in self._minutes if start <= item.at <= end]
+    def seen_until(self, moment: int) -> Observer:
+        """What was seen of it, at least until that moment."""
+        if moment > self._kept[-1].now:
+            self.at(moment)
+        return self._seen
 
     def fires(self, alert: Alert, moment: int, since: int) -> bool:
         """Whether somebody is called for the same thing in this world between `since` and that moment."""
         wanted = meaning(alert)
         return any(
             tells(other) and meaning(other) == wanted
-            for minute in self.minutes(since - MINUTE_MS, moment)
+            for minute in self.seen_until(moment).minutes
+            if since - MINUTE_MS <= minute.at <= moment
             for other in minute.alerts
         )
 
@@ -118,18 +115,14 @@ def begin(case: Case) -> Twin:
 
     world = make_living(package_of(case), case.seed, nodes=case.nodes, start=case.start)
     service.begin(world)
-    start = world.now
+    start, seen = world.now, Observer()
     _live(world, case)
-    minutes = []
-    prepared = not case.prepare
-    for moment in range(start + MINUTE_MS - start % MINUTE_MS, start + HEALTHY_MS + 1, MINUTE_MS):
-        world.run_until_ms(moment)
-        if not prepared and moment >= start + _PREPARE_MS:
-            wait(world, case.prepare)
-            prepared = True
-        if moment >= start + WARM_MS and world.now == moment:
-            minutes.append(Minute(moment, alerts_now(world)))
-    return Twin(world, tuple(minutes))
+    if case.prepare:
+        world.run_until_ms(start + _PREPARE_MS)
+        wait(world, case.prepare)
+    world.run_until_ms(start + WARM_MS)
+    seen.run(world, start + HEALTHY_MS)
+    return Twin(world, seen)
 
 
 def _live(world: World, case: Case) -> None:
@@ -179,4 +172,4 @@ def _set_users(obj: Obj, container: str, variable: str, usual: int, factor: floa
         entry["value"] = str(users or max(1, round(before * factor)))
 
 
-__all__ = ["MINUTE_MS", "Twin", "Worlds", "begin", "package_of"]
+__all__ = ["Twin", "Worlds", "begin", "package_of"]
