@@ -46,7 +46,7 @@ __all__ = [
     "targets",
 ]
 _NO_MECHANISMS = frozenset(
-    {"acting", "base", "catalogue", "fitting", "healing", "propagating", "repairing", "reverting"}
+    {"acting", "base", "catalogue", "fitting", "healing", "propagating", "repairing", "reverting", "showing"}
 )
 
 

@@ -138,10 +138,10 @@ def strategic_patch(leaves: Sequence[Leaf]) -> Obj | None:
         lists = [words_before for words_before, step in pairwise(leaf.path) if isinstance(step, Named)]
         if any(step not in _BY_NAME for step in lists):
             return None
-        ends = isinstance(leaf.before, list) or isinstance(leaf.after, list)
-        if ends and words[-1] in _BY_NAME | _BY_OTHERS:
+        both = isinstance(leaf.before, list) and isinstance(leaf.after, list)
+        if not words or (both and words[-1] in _BY_NAME | _BY_OTHERS):
             return None
-        if not words or _BY_OTHERS.intersection(words):
+        if _BY_OTHERS.intersection(words[:-1]):
             return None
         _say(out, leaf.path, None if leaf.before == GONE else leaf.before)
     return out
