@@ -89,6 +89,18 @@ def _speak(world: World, record: history.Record, start: int, end: int) -> Sequen
     return out
 
 
+def _carry(world: World, record: history.Record, start: int, end: int) -> Sequence[lines.Line]:
+    """What the proxy of a node writes about connections; see `lines.Speaker`."""
+    if record.run.plan.style != "ztunnel":
+        return ()
+    requests = requests_of(world)
+    if requests is None:
+        return ()
+    from firedrill.world.telemetry.logs.proxies import ended
+
+    return ended(requests, record.node, start, end)
+
+
 def _murmur(_: World, record: history.Record, start: int, end: int) -> Sequence[lines.Line]:
     """What a program writes by itself; see `lines.Speaker`."""
     from firedrill.world.telemetry.logs.background import background
@@ -100,4 +112,5 @@ def _murmur(_: World, record: history.Record, start: int, end: int) -> Sequence[
 def listen() -> None:
     """Let whoever reads logs in this process see what programs write about requests and by themselves."""
     lines.on_lines("requests", _speak)
+    lines.on_lines("connections", _carry)
     lines.on_lines("background", _murmur)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from firedrill.world import mesh
 from firedrill.world.app.flags import apply_flags, read_flags
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.routes import Running, find_routes
@@ -48,6 +49,7 @@ class Mark(NamedTuple):
     programs: tuple[Program, ...]
     proxies: tuple[str, ...]
     cut: frozenset[tuple[str, str]]
+    mesh: int
 
 
 Placed = tuple[tuple[int, str, Obj], ...]
@@ -110,7 +112,7 @@ def mark(world: World, pods: tuple[Running, ...]) -> Mark:
         )
         for pod in pods
     )
-    return Mark(programs, tuple(sorted(part.frozen)), part.cut)
+    return Mark(programs, tuple(sorted(part.frozen)), part.cut, mesh.sync(world))
 
 
 def network_changed(world: World, since: int) -> bool:
@@ -160,13 +162,16 @@ def read_topology(
     nodes = {name: _cores_of_node(world, name) for name in sorted(kubelets(world).nodes)}
     last = len(graph.app.services)
     users = sum(_users(graph, pod) for pod in pods if pod.service == last)
+    found = find_routes(world, graph, pods, cut)
     return make_topology(
         graph,
         tuple(_info(pod, nodes) for pod in pods),
-        reach_from(graph, find_routes(world, graph, pods, cut), len(pods)),
+        reach_from(graph, found.lists, len(pods)),
         users=min(float(users), _MOST_USERS),
         load_pods=tuple(number for number, pod in enumerate(pods) if pod.service == last),
         node_cores=nodes or {"": _NODE_CORES},
+        patience=found.patience,
+        notes=found.notes,
     )
 
 

@@ -22,10 +22,11 @@ _CONNECT = 20_000_000
 _FAIL_TIME = np.zeros(len(kinds.KINDS), np.int64)
 _FAIL_TIME[[kinds.NO_DNS, kinds.REFUSED, kinds.RESET, kinds.AUTH]] = (4000, 900, 1500, 1200)
 _FAIL_TIME[[kinds.PROTOCOL, kinds.OVERLOAD, kinds.ABORTED]] = (1100, 800, 600)
+_FAIL_TIME[[kinds.DENIED, kinds.NOT_FOUND, kinds.NO_BACKEND]] = (700, 900, 600)
 _FAIL_TIME[[kinds.DROPPED, kinds.DNS_TIMEOUT]] = (_CONNECT, 10_000_000)
 """µs until a caller without patience of its own sees that outcome."""
 _FINAL = np.zeros(len(kinds.KINDS), np.bool_)
-_FINAL[[kinds.OK, kinds.AUTH, kinds.PROTOCOL]] = True
+_FINAL[[kinds.OK, kinds.AUTH, kinds.PROTOCOL, kinds.DENIED, kinds.NOT_FOUND, kinds.NO_BACKEND]] = True
 """Outcomes after which nobody tries again."""
 
 
@@ -110,7 +111,7 @@ def _up(table: Table, batch: Batch, service: Service, depth: int) -> Answers:
         total = np.where(arrived, service.net[here] + took, _FAIL_TIME[batch.code[here]])
         if service.pool is not None:
             total = total + service.pool[here]
-        patience = graph.edge_timeout[edge]
+        patience = table.patience[edge]
         late = total > patience
         if late.any():
             total = np.where(late, patience, total)

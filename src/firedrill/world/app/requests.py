@@ -76,7 +76,8 @@ class WorldRequests:
             Pod(pod.service, pod.namespace, pod.name, pod.uid, pod.node, pod.container, pod.attempt)
             for pod in inputs.topology.pods
         ]
-        return Tick(number, inputs.moment, inputs.length, traffic.rows_of(self._world, number), pods)
+        rows, notes = traffic.rows_of(self._world, number), inputs.topology.notes
+        return Tick(number, inputs.moment, inputs.length, rows, pods, notes)
 
 
 def _names(world: World, graph: Graph) -> Names:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from firedrill.world import mesh
 from firedrill.world.app import rows
 from firedrill.world.app.address import parse_address
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.model import Call
+from firedrill.world.app.proxies import Proxies
 from firedrill.world.kube import network
 from firedrill.world.kube.kubelet.checks import listening
 from firedrill.world.kube.kubelet.nettools import listens
@@ -60,9 +62,23 @@ Lists = dict[tuple[int, int], list[tuple[int, int]]]
 """(target, code) of equally likely ends, by (source pod, edge); see `topology.reach_from`."""
 
 
+class Found(NamedTuple):
+    """What calls come to.
+
+    Attributes:
+        lists: the ends.
+        notes: why proxies turn calls away, by (source pod, edge, pod).
+        patience: how long gateways wait for answers, in µs by edge.
+    """
+
+    lists: Lists
+    notes: Mapping[tuple[int, int, int], str]
+    patience: Mapping[int, int]
+
+
 def find_routes(
     world: World, graph: Graph, pods: tuple[Running, ...], cut: Mapping[int, float] | None = None
-) -> Lists:
+) -> Found:
     """Follow every call of every pod.
 
     Args:
@@ -81,7 +97,7 @@ def find_routes(
             found = finder.ends(number, pod, edge)
             share = cut.get(finder.names[graph.edge_call[edge].service], 0.0) if cut else 0.0
             out[number, edge] = _with_resets(found, share) if share and found else found
-    return out
+    return Found(out, finder.proxies.notes, finder.proxies.patience)
 
 
 def _with_resets(ends: list[tuple[int, int]], share: float) -> list[tuple[int, int]]:
@@ -107,6 +123,7 @@ class _Finder:
             self._listens,
             cluster.settings.cluster_domain,
         )
+        self.proxies = Proxies(world, graph, self.network)
 
     def _listens(self, pod: Obj, port: int, protocol: str) -> bool:
         return listens(self.world, pod, port, protocol)
@@ -122,12 +139,16 @@ class _Finder:
         if not address.host:
             return [] if consumes else [(-1, rows.NO_DNS)]
         alike = self._alike(pod)
+        asked = self.proxies.asked(pod.obj, edge, address, text)
+        chosen = self.proxies.routes(pod.obj, edge, asked)
+        if chosen is not None:
+            return [self._end(number, pod, edge, route, asked) for route in chosen]
         routes = self._routes(alike, pod, address.host, address.port)
         if consumes:
             # Whoever takes messages out of a queue does its work itself: all that counts is the broker.
             reached = any(route.result == "ok" for route in routes)
             return [(number, rows.OK)] if reached else []
-        found = [self._end(pod, call, wanted, route) for route in routes]
+        found = [self._end(number, pod, edge, route, asked) for route in routes]
         unanswered = self._lost(alike, pod) if any(char.isalpha() for char in address.host) else 0.0
         if unanswered > 0:
             # Resolvers ask twice: a look-up fails where neither question is answered.
@@ -147,7 +168,7 @@ class _Finder:
         key = (*alike, host, port)
         found = self.seen.get(key)
         if found is None:
-            found = network.spread(self.network, pod.obj, host, port)
+            found = network.spread(self.proxies.network_of(pod.obj, self.network), pod.obj, host, port)
             if not self._sticky(found):
                 self.seen[key] = found
         return found
@@ -163,19 +184,37 @@ class _Finder:
             self.lost[alike] = network.lost_names(self.network, pod.obj)
         return self.lost[alike]
 
-    def _end(self, pod: Running, call: Call, wanted: int, route: Route) -> tuple[int, int]:
+    def _end(
+        self, source: int, pod: Running, edge: int, route: Route | None, asked: mesh.Asked
+    ) -> tuple[int, int]:
+        if route is None:
+            return -1, rows.NO_BACKEND
         if route.result != "ok":
             return -1, _CODES[route.result]
+        call = self.graph.edge_call[edge]
         number = self.place.get(route.pod)
         target = self.pods[number] if number is not None else None
         state = find_pod(self.world, *route.pod)
-        if target is None or number is None or state is None or target.service != wanted:
+        if target is None or number is None or state is None:
             return -1, rows.PROTOCOL
-        there = listening(self.world, state, route.port)
+        passed = self.proxies.check(
+            (source, pod.obj), edge, (number, target.obj), asked._replace(port=route.port), route.service
+        )
+        other = target.service != self.names[call.service]
+        if passed != rows.OK:
+            return -1 if other else number, passed
+        return self._answer(pod, call, number, state, route.port)
+
+    def _answer(self, pod: Running, call: Call, number: int, state: PodState, port: int) -> tuple[int, int]:
+        """What the program does that a call comes to."""
+        target = self.pods[number]
+        there = listening(self.world, state, port)
         if there is None or there[3].name != target.container.name:
             return -1, rows.PROTOCOL
         spoken = there[0]
         asked = "http" if call.protocol == "http" else "grpc" if call.protocol == "grpc" else "tcp"
+        if target.service != self.names[call.service]:
+            return -1, rows.NOT_FOUND if asked == "http" and spoken in _HTTP else rows.PROTOCOL
         if spoken != "tcp" and asked != "tcp" and (spoken in _HTTP) != (asked == "http"):
             return number, rows.PROTOCOL
         return number, rows.OK if self._knows(pod, call, target) else rows.AUTH

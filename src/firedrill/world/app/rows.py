@@ -22,6 +22,9 @@ PROTOCOL: Final = 10
 OVERLOAD: Final = 11
 POOL: Final = 12
 ABORTED: Final = 13
+DENIED: Final = 14
+NOT_FOUND: Final = 15
+NO_BACKEND: Final = 16
 KINDS: Final = (
     "ok",
     "failed",
@@ -37,9 +40,14 @@ KINDS: Final = (
     "overload",
     "pool",
     "aborted",
+    "denied",
+    "not_found",
+    "no_backend",
 )
 """Outcomes by number. `failed`: the program itself; `upstream`: a call that it needs; `overload`: the callee
-refused for want of room; `pool`: no connection of the caller's pool became free; `aborted`: by a proxy."""
+refused for want of room; `pool`: no connection of the caller's pool became free; `aborted`: by a proxy;
+`denied`: by a policy of a proxy; `not_found`: nobody there knows what was asked for; `no_backend`: the route
+of a gateway leads nowhere."""
 
 Ints = NDArray[np.int64]
 

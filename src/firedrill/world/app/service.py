@@ -34,7 +34,10 @@ _EXPECTED = 10.0
 """Requests that must have been due before the absence of all of them says something."""
 _ANSWERED = np.isin(
     np.arange(len(kinds.KINDS)),
-    (kinds.OK, kinds.FAILED, kinds.UPSTREAM, kinds.AUTH, kinds.PROTOCOL, kinds.ABORTED),
+    (
+        *(kinds.OK, kinds.FAILED, kinds.UPSTREAM, kinds.AUTH, kinds.PROTOCOL, kinds.ABORTED),
+        *(kinds.DENIED, kinds.NOT_FOUND, kinds.NO_BACKEND),
+    ),
 )
 
 

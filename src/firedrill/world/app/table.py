@@ -43,6 +43,7 @@ class Table:
         slow, distant: something waits for a disk; something is far away.
         quota: processor time of each pod in one period, where some have less than a whole processor.
         op_cpu, op_io, op_error: of operations, effects included.
+        patience: of callers in µs by edge, that of proxies on the way included.
     """
 
     def __init__(self, graph: Graph, state: State, inputs: Inputs, fluid: Fluid, draws: Draws) -> None:
@@ -58,6 +59,7 @@ class Table:
         self.slow = bool(self.op_io.any() or effects.pod_io.any())
         far = (effects.pod_delay, effects.pod_loss, effects.node_delay, effects.node_loss)
         self.distant = any(bool(item.any()) for item in far)
+        self.patience = np.minimum(graph.edge_timeout, inputs.topology.patience)
         self._codes = effects.edge_code if effects.edge_code.any() else None
         small = fluid.cores < 1.0
         self.quota = np.where(small, fluid.cores * 100_000.0, 1e12) if small.any() else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firedrill.world.app.graph import Graph
+from firedrill.world.app.graph import NEVER, Graph
 from firedrill.world.app.rows import REFUSED
 from firedrill.world.app.tables.draw import erlang_rows
 
@@ -92,6 +93,8 @@ class Topology:
         reach: between them.
         users: how many there are, over the running load generators.
         load_pods: indexes of these.
+        patience: of proxies on the way of calls, in µs by edge.
+        notes: why proxies turn calls away, by (source pod, edge, pod).
         service, node, cores: by pod; nodes count from 0. `node_cores` is by node.
         flow_edge, flow_pod, flow_weight: a request of the edge comes to the pod with that probability.
         sources: by edge, how many pods make the call.
@@ -107,6 +110,8 @@ class Topology:
     reach: Reach
     users: float
     load_pods: Ints
+    patience: Ints
+    notes: Mapping[tuple[int, int, int], str]
     service: Ints = field(init=False)
     node: Ints = field(init=False)
     cores: Floats = field(init=False)
@@ -138,9 +143,14 @@ def make_topology(
     users: float,
     load_pods: tuple[int, ...],
     node_cores: dict[str, float],
+    patience: Mapping[int, int] | None = None,
+    notes: Mapping[tuple[int, int, int], str] | None = None,
 ) -> Topology:
     """Put a topology together; see `Topology`."""
-    made = Topology(pods, reach, users, np.array(load_pods, np.int64))
+    limits = np.full(len(graph.edge_call), NEVER, np.int64)
+    for edge, limit in (patience or {}).items():
+        limits[edge] = limit
+    made = Topology(pods, reach, users, np.array(load_pods, np.int64), limits, notes or {})
     nodes = sorted(node_cores)
     services = graph.app.services
     own = [services[pod.service] if pod.service < len(services) else None for pod in pods]

@@ -104,7 +104,8 @@ def _host_fits(wanted: str, host: str) -> bool:
 
 def _rank(rule: Mapping[str, Any], method: str, path: str) -> tuple[int, ...] | None:
     """How well a rule fits; None where it does not."""
-    found = [_match_rank(item, method, path) for item in rule.get("matches") or ({},)]
+    matches: Sequence[Mapping[str, Any]] = rule.get("matches") or ({},)
+    found = [_match_rank(item, method, path) for item in matches]
     return max((item for item in found if item is not None), default=None)
 
 

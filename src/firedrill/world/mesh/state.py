@@ -1,4 +1,4 @@
-"""What the proxies of a mesh have been told: while its control plane is away, they go by the last they heard."""
+"""What the proxies of a mesh were told: while its control plane is away, they go by what they heard last."""
 
 from __future__ import annotations
 

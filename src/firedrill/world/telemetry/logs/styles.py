@@ -31,6 +31,8 @@ class Style(NamedTuple):
         stack: `lines`, `inline` or empty.
         indent: before each line of a stack trace.
         always_access: what fails also has an access line.
+        refused: line about what it turns away itself; `line` where nothing else is said.
+        proxy: it passes requests on, and failures as a status of its own.
     """
 
     levels: Mapping[str, str]
@@ -43,6 +45,8 @@ class Style(NamedTuple):
     stack: str
     indent: str
     always_access: bool
+    refused: Shape
+    proxy: bool
 
 
 @cache
@@ -80,6 +84,8 @@ def _style(item: Mapping[str, Any]) -> Style:
         stack=item.get("stack", ""),
         indent=item.get("indent", ""),
         always_access=bool(item.get("always_access")),
+        refused=optional("refused") or line,
+        proxy=bool(item.get("proxy")),
     )
 
 

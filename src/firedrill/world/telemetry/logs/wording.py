@@ -83,14 +83,25 @@ class Wording:
         return out
 
     def refusal(self) -> list[str]:
-        """What a data store writes about a request that it turned away."""
+        """What a data store or a proxy writes about a request that it turned away."""
         service = self._names.services[self._tick.pods[self._place].service]
-        outcome = self._names.outcomes[int(self._tick.rows.kind[self._row])]
-        level, text = styles.tables()["refusals"].get(service.database, {}).get(outcome, ("", ""))
+        known = styles.tables()["refusals"].get(service.database or service.framework, {})
+        level, text = known.get(self.turned_away, ("", ""))
         if not text:
             return []
         self._message = text
-        return self._filled(self._style.line, level)
+        return self._filled(self._style.refused, level)
+
+    @property
+    def turned_away(self) -> str:
+        """How the request ended for the caller."""
+        return self._names.outcomes[int(self._tick.rows.kind[self._row])]
+
+    def why(self) -> str:
+        """Why a proxy turned the request away."""
+        rows, row = self._tick.rows, self._row
+        key = int(rows.source[row]), int(rows.edge[row]), int(rows.pod[row])
+        return self._tick.notes.get(key, "-")
 
     def _extra(self, text: str) -> str:
         self._message = text
@@ -143,6 +154,10 @@ class Wording:
 
     def status(self) -> int:
         """HTTP status of the answer."""
+        if self._style.proxy and self.outcome == "upstream":
+            below = [self._names.outcomes[int(self._tick.rows.kind[row])] for row in self._below()]
+            found = failures.passed_on(below[-1]) if below else 0
+            return found or (failures.http_status(below[-1]) if below else 0) or 503
         return 200 if self.outcome == self._names.outcomes[0] else failures.http_status(self.outcome) or 503
 
     def peer(self) -> str:
@@ -227,6 +242,9 @@ _VALUES: Mapping[str, Any] = {
     "path": lambda one: concrete_path(one.route[1], one.mark % 64),
     "route": lambda one: one.route[1],
     "status": Wording.status,
+    "refused": lambda one: failures.http_status(one.turned_away) or 503,
+    "refused_flag": lambda one: styles.tables()["flags"].get(one.turned_away, "-"),
+    "why": Wording.why,
     "code": lambda one: (
         failures.grpc_status(one.outcome)[0] if one.outcome != one._names.outcomes[0] else "OK"
     ),

@@ -147,3 +147,8 @@ def grpc_status(outcome: str) -> tuple[str, int]:
 def http_status(outcome: str) -> int:
     """The status of an HTTP answer; 0 where there is none."""
     return int(tables()["http"].get(outcome, 0))
+
+
+def passed_on(outcome: str) -> int:
+    """The status that a proxy answers with where its own call ended so; 0 where it passes on what it got."""
+    return int(tables()["proxied"].get(outcome, 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -202,6 +203,7 @@ class Tick(NamedTuple):
         length: in ms.
         rows: its requests.
         pods: what `source` and `pod` of the rows mean.
+        notes: why proxies turned calls away, by source, edge and pod.
     """
 
     number: int
@@ -209,6 +211,7 @@ class Tick(NamedTuple):
     length: int
     rows: Rows
     pods: Sequence[Pod]
+    notes: Mapping[tuple[int, int, int], str] = MappingProxyType({})
 
 
 class Requests(Protocol):
