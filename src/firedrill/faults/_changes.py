@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.core.errors import InputError
 from firedrill.faults.base import OPERATOR, Parameter, Undo
+from firedrill.faults.reverting import fresh
 from firedrill.world.kube import effects
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import Obj, labels_of, name_of, namespace_of, thaw, uid_of
@@ -49,6 +50,26 @@ CLAIM: Mapping[str, Parameter] = {
     "name": Parameter("name of the PersistentVolumeClaim"),
 }
 NODE: Mapping[str, Parameter] = {"node": Parameter("name of the Node")}
+ANEW: Mapping[str, Parameter] = {
+    "then": Parameter(
+        "`replace`: the workload is deleted and made anew, as `kubectl replace --force` does",
+        "",
+        ("", "replace"),
+    )
+}
+"""Of changes of a pod template: with a rollout, the old pods serve until a new one is ready."""
+AGAIN: Mapping[str, Parameter] = {
+    "then": Parameter(
+        "`recycle`: all pods are deleted at once, where `restart` rolls", "restart", ("restart", "recycle")
+    )
+}
+NEXT: Mapping[str, Parameter] = {
+    "workload": Parameter("name of a workload that is started anew right after; none where empty", ""),
+    "workload_namespace": Parameter("its namespace", ""),
+    "workload_kind": Parameter("its kind", "Deployment", tuple(_WORKLOADS)),
+    "then": Parameter("`recycle`: its pods are deleted; `restart` rolls", "recycle", ("recycle", "restart")),
+}
+"""What brings about the moment at which a change bites that only new pods meet."""
 
 
 def client(world: World) -> Client:
@@ -104,13 +125,61 @@ def edit_pods(world: World, args: Mapping[str, Any], change: Change) -> Outcome:
     Raises:
         ApiError: it is not there, or the change is refused.
     """
-    resource = _WORKLOADS[args["kind"]]
 
     def edit_template(obj: Obj) -> None:
         change(obj["spec"]["template"]["spec"])
 
-    undo = edit(world, resource, args["namespace"], args["name"], edit_template)
+    undo = edit_workload(world, args, edit_template)
     return (f"{args['namespace']}/{args['kind']}/{args['name']}",), (undo,)
+
+
+def edit_workload(world: World, args: Mapping[str, Any], change: Change) -> Undo:
+    """Change a workload: with a rollout, or by making it anew where the arguments say so.
+
+    Raises:
+        ApiError: it is not there, or the change is refused.
+    """
+    resource, namespace, name = _WORKLOADS[args["kind"]], args["namespace"], args["name"]
+    if args.get("then") != "replace":
+        return edit(world, resource, namespace, name, change)
+    user = client(world)
+    before = user.get(resource, namespace, name)
+    new = fresh(before)
+    change(new)
+    notes = new["metadata"].get("annotations") or {}
+    notes.pop("deployment.kubernetes.io/revision", None)
+    user.delete(resource, namespace, name, propagation="Background")
+    user.create(new)
+    return Undo(resource, namespace, name, before)
+
+
+def start_anew(world: World, args: Mapping[str, Any]) -> tuple[Undo, ...]:
+    """Start the pods of a workload anew: by a rollout, or all at once (`then`); none where none is named.
+
+    Args:
+        world: where.
+        args: `namespace`, `name`, `kind` and `then`, or the same as `NEXT` names them.
+
+    Raises:
+        ApiError: it is not there.
+    """
+    if "workload" in args:
+        place = {"name": args["workload"], "kind": args["workload_kind"]}
+        args = {
+            **place,
+            "namespace": args["workload_namespace"] or args.get("namespace"),
+            "then": args["then"],
+        }
+    if not args["name"]:
+        return ()
+    if args["then"] == "restart":
+        return (restart(world, args),)
+    user = client(world)
+    owner = user.get(_WORKLOADS[args["kind"]], args["namespace"], args["name"])
+    for pod in user.list("pods", args["namespace"]):
+        if selects(owner["spec"]["selector"], labels_of(pod)):
+            user.delete("pods", args["namespace"], name_of(pod))
+    return ()
 
 
 def edit_container(world: World, args: Mapping[str, Any], change: Change) -> Outcome:

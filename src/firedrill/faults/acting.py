@@ -35,7 +35,8 @@ def matters(change: Change) -> bool:
     """Whether the change is more than a restart."""
     if change.before is None or change.after is None:
         return True
-    return any(differences(plain(change.before), plain(change.after))) or recreated(change)
+    differ = any(differences(plain(change.before), plain(change.after)))
+    return differ or recreated(change)
 
 
 def recreated(change: Change) -> bool:
@@ -50,8 +51,9 @@ def recreated(change: Change) -> bool:
 def in_place(world: World, change: Change) -> bool:
     """Whether a change is still as the injection left it."""
     if change.resource == "effect":
-        rows = world.cluster.part(effects.Effects).rows
-        return any(row.source == change.name for row in rows)
+        rows = [row for row in world.cluster.part(effects.Effects).rows if row.source == change.name]
+        pods = {f"pod/{uid_of(pod)}" for pod in world.cluster.store.list("pods")}
+        return any(row.on in pods or not row.on.startswith("pod/") for row in rows)
     if change.resource in {"node-part", "node-pressure"}:
         return _node_lacks(world, change)
     now = world.cluster.store.get(change.resource, change.namespace, change.name)

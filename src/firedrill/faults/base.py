@@ -122,10 +122,12 @@ class Target:
     Attributes:
         args: of the mechanism.
         about: the entity whose users feel it, as `namespace/Kind/name`.
+        felt: who notices it, where that is not what the mechanism says of itself.
     """
 
     args: Mapping[str, Any]
     about: str
+    felt: Felt | None = None
 
 
 @dataclass(frozen=True, slots=True)

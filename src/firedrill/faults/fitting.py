@@ -6,7 +6,7 @@ it is whatever runs outside of the namespaces of Kubernetes itself. Nothing here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,34 @@ def main_container(world: World, owner: Obj) -> Obj:
 def on_container(world: World, owner: Obj, **more: Any) -> Target:
     """The container that runs the program of a workload as a target, with further arguments."""
     return on_workload(owner, container=main_container(world, owner)["name"], **more)
+
+
+def both_ways(target: Target) -> Iterator[Target]:
+    """The target with a rollout, which only an alert tells of, and with the workload made anew."""
+    yield Target({**target.args, "then": ""}, target.about, "alert")
+    yield Target({**target.args, "then": "replace"}, target.about, "users")
+
+
+def bitten(world: World, args: Mapping[str, Any]) -> Iterator[Target]:
+    """These arguments with each workload that is started anew right after (see `_changes.NEXT`)."""
+    for owner in workloads(world):
+        place = {
+            "workload": name_of(owner),
+            "workload_namespace": namespace_of(owner),
+            "workload_kind": owner["kind"],
+        }
+        yield Target({**args, **place, "then": "recycle"}, entity(owner), "users")
+
+
+def front(world: World) -> Obj | None:
+    """The workload at which users come in; the first one where that is unknown."""
+    found = workloads(world)
+    graph = graph_of(world)
+    if graph is not None:
+        names = {service.name: service.workload[1] for service in graph.app.services}
+        first = names.get(graph.app.load.entries[0].call.service)
+        return next((owner for owner in found if name_of(owner) == first), found[0] if found else None)
+    return found[0] if found else None
 
 
 def pods_of(world: World, owner: Obj) -> list[Obj]:

@@ -17,7 +17,7 @@ from firedrill.faults._diff import (
     strategic_patch,
     value_at,
 )
-from firedrill.faults.acting import in_place, matters, recreated
+from firedrill.faults.acting import matters, recreated
 from firedrill.faults.base import NO_OBJECTS, Change, Injection, Step
 from firedrill.faults.reverting import fresh
 from firedrill.world.kube.api import Client
@@ -146,17 +146,22 @@ def _undone(world: World, change: Change) -> list[Step]:
     if now is None:
         return [Step("make again what is missing", "create", *place, fresh(change.before))]
     if recreated(change):
-        return _claimed(world, change, now) if change.resource == _CLAIMS else _again(change)
-    if change.after is None or not in_place(world, change):
+        if change.resource == _CLAIMS:
+            return _claimed(world, change, now)
+        if change.resource not in _WORKLOADS:
+            return _again(change)
+    if change.after is None:
         return []
     wanted = here = plain(now)
-    leaves = list(differences(plain(change.before), plain(change.after)))
+    found = differences(plain(change.before), plain(change.after))
+    leaves = [leaf for leaf in found if value_at(here, leaf.path) == leaf.after]
+    if not leaves:
+        return []
     surgical = strategic_patch(leaves) if change.resource in _WORKLOADS else None
-    if surgical is not None and list(surgical["spec"]) != ["replicas"]:
+    if surgical is not None and list(surgical.get("spec") or ()) != ["replicas"]:
         return [Step("set back what was changed", "patch", *place, surgical, "strategic")]
     for leaf in leaves:
-        if value_at(here, leaf.path) == leaf.after:
-            wanted = put_at(wanted, leaf.path, leaf.before)
+        wanted = put_at(wanted, leaf.path, leaf.before)
     patch = merge_patch(here, _pruned(wanted, plain(change.before)))
     if list(patch) == ["spec"] and list(patch["spec"]) == ["replicas"] and change.resource.endswith(".apps"):
         return [Step("bring its copies back", "scale", *place, patch)]

@@ -50,7 +50,8 @@ def revert(world: World, injection: Injection) -> None:
             client.create(fresh(step.was))
         else:
             kept = {key: item for key, item in thaw(step.was).items() if key != "status"}
-            kept["metadata"] = {**kept["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}
+            held = {key: now["metadata"][key] for key in ("uid", "resourceVersion")}
+            kept["metadata"] = {**kept["metadata"], **held}
             client.update(kept)
 
 
