@@ -23,6 +23,7 @@ def make_living(
     settings: Settings | None = None,
     start: int = EPOCH_MS,
     rules: Sequence[Group] | None = None,
+    chaos: bool = True,
 ) -> World:
     """A running cluster with an application in use, scraped and watched from its start on.
 
@@ -33,23 +34,27 @@ def make_living(
         settings: version and other constants.
         start: when the world begins for whoever looks at it, in ms since the Unix epoch.
         rules: what is evaluated; by default `rules_for(package)`.
+        chaos: the cluster has Chaos Mesh, and harmless experiments as a team has them lying about.
 
     Raises:
         InputError: an object is refused by the API, or the graph is wrong.
     """
     from firedrill.world.app import service
-    from firedrill.world.telemetry.producers import watch
+    from firedrill.world.kube.chaos import mesh_objects
+    from firedrill.world.telemetry.producers import watch, watch_application
 
+    around = mesh_objects(package.application.namespace) if chaos else []
     world = make_world(
         seed,
         nodes=nodes,
         settings=settings,
-        manifests=package.manifests,
+        manifests=[*package.manifests, *around],
         start=start,
         application=package.application,
     )
     service.begin(world)
     watch(world, rules_for(package) if rules is None else rules)
+    watch_application(world)
     return world
 
 

@@ -161,6 +161,12 @@ def record_of(world: World, number: int) -> Record:
     return _record(world.cluster.part(Traffic), number)
 
 
+def placed(world: World) -> cluster.Placed:
+    """All pods of the application at the last tick, whether or not they run."""
+    part = world.cluster.part(Traffic)
+    return part._placed[1] if part._placed is not None else ()
+
+
 def _record(part: Traffic, number: int) -> Record:
     count = len(part.history)
     place = number if number >= 0 else count + number
@@ -238,4 +244,14 @@ def _weigh(world: World, graph: Graph, state: State, record: Record, pods: tuple
         set_load(world, info.uid, info.container, Load(cpu, memory, latency))
 
 
-__all__ = ["TICK_MS", "Record", "Traffic", "call_after_ticks", "record_of", "rows_of", "sample", "start"]
+__all__ = [
+    "TICK_MS",
+    "Record",
+    "Traffic",
+    "call_after_ticks",
+    "placed",
+    "record_of",
+    "rows_of",
+    "sample",
+    "start",
+]

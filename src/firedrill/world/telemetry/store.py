@@ -135,6 +135,18 @@ class SeriesStore:
         rows = self._blocks[block]
         return self._now[rows.start : rows.stop]
 
+    def first_row(self, block: int) -> int:
+        """Where the rows of a block begin, until series come or go the next time (`stamp(None)`)."""
+        return self._blocks[block].start
+
+    def add(self, rows: Ints, amounts: Floats) -> None:
+        """Let the values of rows grow, each of them named once; of any shape."""
+        self._now[rows] += amounts
+
+    def put(self, rows: Ints, values: Floats) -> None:
+        """Set the values of rows, each of them named once; of any shape."""
+        self._now[rows] = values
+
     def labels_of(self, block: int) -> list[Labels]:
         """The labels of each row of a block."""
         return [self._labels[number] for number in self._blocks[block].series]

@@ -42,8 +42,9 @@ class Describer:
 
     def __init__(self, names: Names) -> None:
         self.names = names
-        self._known: dict[tuple[object, ...], tuple[str, Attributes]] = {}
+        self._known: dict[tuple[object, ...], Attributes] = {}
         titles = [names.operations[call.target].title for call in names.calls]
+        self._named: dict[tuple[int, int, bool], str] = {}
         self._varied = np.array([bool(_VARIABLE.search(title)) for title in titles], np.bool_)
         self._numbers: dict[tuple[str, str], int] = {}
         self._order: tuple[Ints, list[int], list[int]] | None = None
@@ -66,9 +67,9 @@ class Describer:
         call = self.names.calls[edge]
         outcome = self.names.outcomes[int(spans.kind[place])]
         service = self.names.services[int(spans.service[place])]
-        name, attributes = self._attributes(
-            edge, server, outcome, self._variant(edge, int(spans.id[place])), self.address(spans.tick, row)
-        )
+        variant = self._variant(edge, int(spans.id[place]))
+        attributes = self._attributes(edge, server, outcome, variant, self.address(spans.tick, row))
+        name = self.span_name(edge, int(spans.service[place]), server=server)
         start, duration = int(spans.start[place]), int(spans.duration[place])
         failed, message, events = self._failed(spans, place, outcome, server, start + duration)
         kind = _kind(call, server)
@@ -168,10 +169,28 @@ class Describer:
         rest, outcome = divmod(rest, len(self.names.outcomes))
         edge, server = divmod(rest, 2)
         address = list(self._numbers)[number]
-        name, attributes = self._attributes(
-            edge, bool(server), self.names.outcomes[outcome], variant, address
-        )
-        return name, _kind(self.names.calls[edge], bool(server)), self._scope(edge, service), attributes
+        attributes = self._attributes(edge, bool(server), self.names.outcomes[outcome], variant, address)
+        name = self.span_name(edge, service, server=bool(server))
+        return name, self.span_kind(edge, server=bool(server)), self._scope(edge, service), attributes
+
+    def span_name(self, edge: int, service: int, *, server: bool) -> str:
+        """How a service names its span of a call, at either end of it."""
+        found = self._named.get((edge, service, server))
+        if found is None:
+            found = self._named[edge, service, server] = self._name(edge, service, server=server)
+        return found
+
+    def _name(self, edge: int, service: int, *, server: bool) -> str:
+        call = self.names.calls[edge]
+        shapes = tables().get(call.protocol) or tables()["tcp"]
+        family = failures.family(self.names.services[service].language)
+        own = tables()["names"].get(family, {}).get(call.protocol) if not server else None
+        shape = str(own or shapes["server" if server else "client"]["name"])
+        return shape.format(**self._words(edge))
+
+    def span_kind(self, edge: int, *, server: bool) -> str:
+        """The kind of the span of a call, at either end of it."""
+        return _kind(self.names.calls[edge], server)
 
     def _scope(self, edge: int, service: int) -> str:
         """The library by which a service makes its spans of a call."""
@@ -191,7 +210,7 @@ class Describer:
 
     def _attributes(
         self, edge: int, server: bool, outcome: str, variant: int, address: tuple[str, str]
-    ) -> tuple[str, Attributes]:
+    ) -> Attributes:
         key = (edge, server, outcome, variant, address)
         found = self._known.get(key)
         if found is None:
@@ -202,7 +221,28 @@ class Describer:
 
     def _made(
         self, edge: int, server: bool, outcome: str, variant: int, address: tuple[str, str]
-    ) -> tuple[str, Attributes]:
+    ) -> Attributes:
+        words, good = self._words(edge), outcome == self.names.outcomes[0]
+        status = 200 if good else failures.http_status(outcome)
+        values: dict[str, object] = {
+            **words,
+            "path": concrete_path(words["route"], variant) or "/",
+            "status": status or "",
+            "host": address[0],
+            "port": address[1],
+            "code": 0 if good else failures.grpc_status(outcome)[1],
+        }
+        shapes = tables().get(self.names.calls[edge].protocol) or tables()["tcp"]
+        pairs: list[tuple[str, Value]] = []
+        for attribute, shape in shapes["server" if server else "client"].items():
+            text = "" if attribute == "name" else str(shape).format(**values)
+            if text:
+                number = text.isdecimal() and attribute not in _TEXTS
+                pairs.append((attribute, int(text) if number else text))
+        return tuple(pairs)
+
+    def _words(self, edge: int) -> dict[str, str]:
+        """What names and attributes of the spans of a call are made of, whatever became of it."""
         call = self.names.calls[edge]
         target = self.names.operations[call.target]
         callee = self.names.services[target.service]
@@ -210,34 +250,17 @@ class Describer:
         method, route = (http[1], http[2]) if http else (target.title.rpartition("/")[2].split(" ")[0], "")
         called = http[2].lstrip("/") if http else target.title
         rpc = called.rpartition("/")
-        status = 200 if outcome == self.names.outcomes[0] else failures.http_status(outcome)
-        code = 0 if outcome == self.names.outcomes[0] else failures.grpc_status(outcome)[1]
-        values: dict[str, object] = {
+        return {
             "method": method if http or call.protocol != "http" else "POST",
             "route": route,
-            "path": concrete_path(route, variant) or "/",
-            "status": status or "",
-            "host": address[0],
-            "port": address[1],
             "rpc_service": rpc[0],
             "rpc_method": rpc[2],
-            "code": code,
             "system": callee.database or call.protocol,
             "statement": target.title,
             "queue": call.queue,
             "target": target.title,
             "rpc": called,
         }
-        table = tables().get(call.protocol) or tables()["tcp"]
-        shapes = dict(table["server" if server else "client"])
-        name = str(shapes.pop("name")).format(**values)
-        pairs: list[tuple[str, Value]] = []
-        for attribute, shape in shapes.items():
-            text = str(shape).format(**values)
-            if text:
-                number = text.isdecimal() and attribute not in _TEXTS
-                pairs.append((attribute, int(text) if number else text))
-        return name, tuple(pairs)
 
     def resource(self, tick: Tick, pod: int, service: str) -> Attributes:
         """Attributes of what made a span: program, pod and node."""
