@@ -27,6 +27,13 @@ class Metadata(Record):
     model_config = {**Record.model_config, "populate_by_name": True}
 
 
+class WaiterSpec(Record):
+    """Something done before or after an injection without being a fault: a restart, a pause."""
+
+    id: Annotated[str, Field(max_length=128)]
+    args: dict[str, Any] = Field(default_factory=dict)
+
+
 class Environment(Record):
     """Where the problem happens. ``path`` is the incident's folder, relative to the scenario file."""
 
@@ -36,14 +43,25 @@ class Environment(Record):
     load: dict[str, Any] | None = None
     seed: int = 0
     modalities: tuple[Modality, ...] = ()
+    nodes: Annotated[int, Field(ge=1, le=100)] = 4
+    """Of a world."""
+    start: str | None = None
+    """When a world begins, as in ``2026-01-05T09:00:00Z``."""
+    life: Annotated[int, Field(ge=0, le=3)] = 0
+    """Level of a world's background life."""
+    red_herrings: Annotated[int, Field(ge=0, le=20)] = 0
+    """Innocent changes shortly before the first fault."""
+    prepare: tuple[WaiterSpec, ...] = ()
+    """What is done while a world warms up."""
 
 
 class FaultSpec(Record):
-    """One fault to inject ``at`` so many seconds of virtual time."""
+    """One fault to inject ``at`` so many seconds of virtual time; ``after`` it, waiters in order."""
 
     id: str
     args: dict[str, Any] = Field(default_factory=dict)
     at: Annotated[float, Field(ge=0)] = 0.0
+    after: tuple[WaiterSpec, ...] = ()
 
 
 class CallCosts(Record):
@@ -79,6 +97,8 @@ class Scenario(Record):
     triggers: tuple[Any, ...] = ()
     faults: tuple[FaultSpec, ...] = ()
     truth: dict[str, Any] = Field(default_factory=dict)
+    certificate: dict[str, Any] = Field(default_factory=dict)
+    """What was checked when the scenario was made, and how it came out."""
     reference: Reference = Reference()
     authority: str = "observer"
     limits: ScenarioLimits = ScenarioLimits()

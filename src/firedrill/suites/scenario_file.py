@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from firedrill.core.digest import digest_of
 from firedrill.core.episode import slug
@@ -37,7 +38,9 @@ def open_scenario_file(path: Path, name: str | None = None, version: str | None 
     files, _ = evidence_files(folder)
     if not files:
         raise InputError("the folder holds no evidence", source=str(path), field="environment.path")
-    definition = scenario.model_dump(mode="json", by_alias=True, exclude={"truth"})
+    worlds = {"nodes", "start", "life", "red_herrings", "prepare"}
+    leave_out: dict[str, Any] = {"truth": True, "certificate": True, "environment": worlds, "faults": {"__all__": {"after"}}}
+    definition = scenario.model_dump(mode="json", by_alias=True, exclude=leave_out)
     item = SuiteScenario(
         id=scenario.metadata.name,
         scenario=scenario,
