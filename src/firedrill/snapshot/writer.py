@@ -30,6 +30,7 @@ Row = TypeVar("Row")
 NANOSECOND = 1_000_000_000
 _QUOTE = re.compile(r'[\t\n\r"]')
 _UNSAFE_NAME = re.compile(r"[/ \0]")
+_TRUTHS = frozenset({"ground_truth.yaml", "ground_truth_v2.yaml"})
 _SCOPE = "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/k8sobjectsreceiver"
 
 
@@ -262,8 +263,14 @@ class IncidentWriter:
 
     def ground_truth(self, document: Mapping[str, Any]) -> Path:
         """Write ``ground_truth.yaml``."""
-        text = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)
-        return self._text("ground_truth.yaml", text)
+        return self._truth("ground_truth.yaml", document)
+
+    def ground_truth_v2(self, document: Mapping[str, Any]) -> Path:
+        """Write ``ground_truth_v2.yaml``, the newer form that may lie beside the other."""
+        return self._truth("ground_truth_v2.yaml", document)
+
+    def _truth(self, name: str, document: Mapping[str, Any]) -> Path:
+        return self._text(name, yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True))
 
     def _table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
         path = self._place(name)
@@ -278,7 +285,7 @@ class IncidentWriter:
 
     def _place(self, name: str) -> Path:
         path = self.folder / name
-        if is_truth_name(path.name) and path.name != "ground_truth.yaml":
+        if is_truth_name(path.name) and path.name not in _TRUTHS:
             raise InputError("an evidence file must not be named like a ground truth", source=name)
         if len(path.name.encode("utf-8", "replace")) > 255:
             raise InputError("the name is too long for a file", source=name[:80] + "...")

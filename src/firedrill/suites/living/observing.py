@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from firedrill.suites.living.recording import pull_in_time
 from firedrill.world.app import rows as kinds
 from firedrill.world.app.traffic import TICK_MS, Traffic, rows_of
 from firedrill.world.kube.objects import dig, name_of, namespace_of
 from firedrill.world.telemetry.monitoring import Monitoring
 
 if TYPE_CHECKING:
+    from firedrill.suites.living.recording import Pulled
     from firedrill.world.app.graph import Graph
     from firedrill.world.kube.objects import Obj
     from firedrill.world.telemetry.rules import Alert
@@ -32,10 +34,14 @@ BOUNDS_US: Final = np.array([int(1000 * 1.35**n) for n in range(36)], np.int64)
 
 
 class Minute(NamedTuple):
-    """What Prometheus shows at one moment: every alert, pending ones and standing ones too."""
+    """What Prometheus shows at one moment: every alert, pending ones and standing ones too.
+
+    At full five minutes, `pulled` has all objects that recorders keep.
+    """
 
     at: int
     alerts: tuple[Alert, ...]
+    pulled: Pulled | None = None
 
 
 class Flow(NamedTuple):
@@ -98,7 +104,7 @@ class Observer:
         if world.now % LOOK_MS == 0:
             self.states.append(_state(world))
         if world.now % MINUTE_MS == 0:
-            self.minutes.append(Minute(world.now, alerts_now(world)))
+            self.minutes.append(Minute(world.now, alerts_now(world), pull_in_time(world)))
 
     def until(self, moment: int) -> Observer:
         """What had been seen at that moment."""

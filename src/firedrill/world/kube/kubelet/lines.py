@@ -32,8 +32,8 @@ def on_lines(name: str, speaker: Speaker) -> None:
     _SPEAKERS[name] = speaker
 
 
-def lines_of(world: World, record: Record, start: int, end: int) -> list[Line]:
-    """What a run has written in [start, end), up to now, by time."""
+def lines_of(world: World, record: Record, start: int, end: int, *, without: str = "") -> list[Line]:
+    """What a run has written in [start, end), up to now, by time; leaving out what one speaker adds."""
     run = record.run
     if run.started < 0:
         return []
@@ -44,6 +44,8 @@ def lines_of(world: World, record: Record, start: int, end: int) -> list[Line]:
         return []
     out = _own(run, start, end)
     for name in sorted(_SPEAKERS):
+        if name == without:
+            continue
         out += _SPEAKERS[name](world, record, start, end)
     out.sort(key=_time)
     return out

@@ -24,6 +24,23 @@ _KNOWN_TICKS = 20_000
 _MS = 1_000_000
 
 
+class Said(NamedTuple):
+    """A line about a request.
+
+    Attributes:
+        place: index of the pod that wrote it, in its tick.
+        at: when, in ns.
+        text: without the line end.
+        trace, span: ids of the request as hex; the span is the callee's.
+    """
+
+    place: int
+    at: int
+    text: str
+    trace: str
+    span: str
+
+
 class _Seen(NamedTuple):
     """A tick, and the rows that make a pod write: those it served, and its calls that failed."""
 
@@ -64,11 +81,18 @@ class RequestLines:
             seen = self._seen(number)
             place = seen.places.get(key)
             if place is not None:
-                out += self._of_tick(seen, place, start, end)
+                out += [(said.at, said.text) for said in self._of_tick(seen, place, start, end)]
         out.sort(key=lambda line: line[0])
         return out
 
-    def _of_tick(self, seen: _Seen, place: int, start: int, end: int) -> Iterator[Line]:
+    def of_tick(self, number: int) -> Iterator[Said]:
+        """All lines about the requests of a tick, whoever wrote them and whenever, in no order."""
+        seen = self._seen(number)
+        end = self._requests.until * _MS
+        for place in range(len(seen.tick.pods)):
+            yield from self._of_tick(seen, place, 0, end)
+
+    def _of_tick(self, seen: _Seen, place: int, start: int, end: int) -> Iterator[Said]:
         rows, begin = seen.tick.rows, seen.tick.start * _MS
         latest = (seen.tick.length + _LAG_MS) * 1000 - 1
         for server, found in ((True, seen.served.get(place)), (False, seen.called.get(place))):
@@ -81,14 +105,14 @@ class RequestLines:
             inside = (moments >= start) & (moments < end)
             for one in self._asked(seen.tick, place, found[inside], moments[inside]):
                 for number, text in enumerate(one.told(server=server)):
-                    yield one.at + number * 13, text
+                    yield Said(place, one.at + number * 13, text, one.trace, one.span)
         refused = seen.refused.get(place)
         if refused is not None:
             moments = begin + np.minimum(rows.start[refused] + 200, latest) * 1000 + refused * 7919 % 900
             inside = (moments >= start) & (moments < end)
             for one in self._asked(seen.tick, place, refused[inside], moments[inside]):
                 for text in one.refusal():
-                    yield one.at, text
+                    yield Said(place, one.at, text, one.trace, one.span)
 
     def _asked(self, tick: Tick, place: int, rows: NDArray[Any], moments: NDArray[Any]) -> Iterator[Wording]:
         """The requests of some rows, with their ids."""
@@ -157,7 +181,7 @@ _GOOD, _BAD, _CALL, _REFUSAL = range(4)
 def _talks(service: Service) -> tuple[bool, bool, bool, bool]:
     """Whether a program writes about what goes well, what fails, calls that fail, and whom it turns away."""
     style = style_of(service.framework, service.language)
-    refusals = service.database in styles.tables()["refusals"]
+    refusals = (service.database or service.framework) in styles.tables()["refusals"]
     return style.access is not None, style.failed is not None, style.call is not None, refusals
 
 
