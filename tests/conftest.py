@@ -23,7 +23,7 @@ _CALM: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
-settings.register_profile("firedrill", max_examples=40, **_CALM)
+settings.register_profile("firedrill", max_examples=25, **_CALM)
 settings.register_profile("thorough", max_examples=1000, **_CALM)  # HYPOTHESIS_PROFILE=thorough
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "firedrill")
 

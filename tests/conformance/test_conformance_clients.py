@@ -172,7 +172,8 @@ def test_kr8s_waits_scales_and_reads_logs(config: Path) -> None:
     assert (deployment.spec.replicas, deployment.labels["team"]) == (2, "red")
     pods = list(client.get("pods", namespace="default", label_selector=labels))
     assert len(pods) in {1, 2}
-    subject = Pod.get(pods[0].name, namespace="default", api=client)
+    first = min(pods, key=lambda pod: pod.metadata.creationTimestamp)  # the second one may be starting still
+    subject = Pod.get(first.name, namespace="default", api=client)
     assert any(subject.logs())
     assert subject.exec(["cat", "/etc/hostname"]).stdout.decode().strip() == subject.name
     deployment.delete()

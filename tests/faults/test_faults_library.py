@@ -20,6 +20,8 @@ from firedrill.world.kube.kubelet.state import find_pod
 from firedrill.world.kube.objects import Obj, condition, dig, labels_of, name_of
 from firedrill.world.kube.selectors import selects
 
+pytestmark = pytest.mark.slow
+
 Fresh = Callable[[str], tuple[World, str]]
 FAULTS = tuple(faults.library())
 APPS = ("online-boutique", "market")

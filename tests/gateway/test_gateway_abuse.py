@@ -23,6 +23,8 @@ from firedrill.world.kube.api import Client, User
 from firedrill.world.kube.cluster import Log
 from firedrill.world.world import World
 
+pytestmark = pytest.mark.slow
+
 MAPS = "/api/v1/namespaces/default/configmaps"
 JSON = "application/json"
 ROOT = Identity("root", User("root", ("system:masters",)), "root-token")

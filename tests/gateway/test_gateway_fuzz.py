@@ -15,6 +15,8 @@ from firedrill.gateway.kubernetes import Gateway, Host, Identity, bodies, negoti
 from firedrill.world.kube.api import ApiError, User
 from firedrill.world.world import World
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "secret"
 PIECES = st.sampled_from(
     ["api", "apis", "v1", "apps", "namespaces", "default", "pods", "deployments", "status", "scale", "log", "exec",

@@ -15,6 +15,8 @@ import yaml
 from firedrill.suites.generator import generate_incident
 from firedrill.suites.generator.faults import MECHANISMS
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("test_generator_mechanisms")]
+
 csv.field_size_limit(1 << 30)
 Object = dict[str, Any]
 PROPAGATING = sorted(MECHANISMS)

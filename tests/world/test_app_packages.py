@@ -16,6 +16,8 @@ from firedrill.world.kube.api import Client
 from firedrill.world.kube.cluster import Settings
 from firedrill.world.world import World
 
+pytestmark = pytest.mark.slow
+
 MINUTE, HOUR = 60_000, 3_600_000
 SLOW_MS = 400
 """95 of 100 requests of users are faster."""

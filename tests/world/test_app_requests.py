@@ -11,6 +11,8 @@ from firedrill.world.telemetry.traces import Traces
 from firedrill.world.telemetry.traces.requests import Requests
 from firedrill.world.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world() -> World:

@@ -21,6 +21,8 @@ from firedrill.world.kube.kubelet.state import find_pod
 from firedrill.world.sim.handlers import handler
 from firedrill.world.world import World
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60_000
 
 

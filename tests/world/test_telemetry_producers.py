@@ -19,6 +19,8 @@ from firedrill.world.kube.objects import name_of, namespace_of
 from firedrill.world.telemetry import Monitoring, promql
 from firedrill.world.telemetry.producers import families, shipped_rules, watch
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shop() -> World:

@@ -18,6 +18,8 @@ from firedrill.world.kube.cluster import Settings
 from firedrill.world.kube.objects import Obj
 from firedrill.world.world import World
 
+pytestmark = pytest.mark.slow
+
 _PROCESSES: list[dict[str, str]] = [
     {"PYTHONHASHSEED": "0"},
     {"PYTHONHASHSEED": "1"},

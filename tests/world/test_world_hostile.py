@@ -15,6 +15,8 @@ from firedrill.world.kube.api.request import User
 from firedrill.world.kube.controllers.job_pods import read_indexes, read_runs
 from firedrill.world.kube.store import Store
 
+pytestmark = pytest.mark.slow
+
 POD: dict[str, Any] = {"containers": [{"name": "a", "image": "nginx"}]}
 _BOOTED: list[World] = []
 

@@ -14,6 +14,8 @@ from firedrill.world.kube.api.errors import ApiError
 from firedrill.world.kube.controllers._pods import is_active, is_ready
 from firedrill.world.kube.objects import controller_of, dig, is_deleting, name_of, uid_of
 
+pytestmark = pytest.mark.slow
+
 D, RS = "deployments.apps", "replicasets.apps"
 SURGE, UNAVAILABLE, QUOTA = 1, 1, 9
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from firedrill.world.kube.rbac_defaults import default_objects
 from firedrill.world.kube.scheduler.memory import snapshot
 from firedrill.world.kube.scheduler.nodeinfo import take_snapshot
 from firedrill.world.kube.scheduler.queue import SchedulerState
+
+pytestmark = pytest.mark.slow
 
 NODES = ("a", "b", "c")
 KEEP_APART = {

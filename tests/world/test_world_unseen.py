@@ -17,6 +17,8 @@ from firedrill.world.kube.controllers.disruption import may_evict
 from firedrill.world.kube.kubelet.health import set_health
 from firedrill.world.kube.objects import Obj, condition, controller_of, dig, labels_of, name_of
 
+pytestmark = pytest.mark.slow
+
 APPS = Path(__file__).parent / "data/apps"
 NAMES = ("market", "travel")
 MINUTE = 60_000
