@@ -4,8 +4,9 @@
 sends and gets; the traffic calls `sync` before each look at the cluster.
 """
 
+from firedrill.world.mesh.controller import CONTROLLER
 from firedrill.world.mesh.policy import Asked
 from firedrill.world.mesh.state import in_mesh, sync, view
 from firedrill.world.mesh.view import OK, Verdict, View
 
-__all__ = ["OK", "Asked", "Verdict", "View", "in_mesh", "sync", "view"]
+__all__ = ["CONTROLLER", "OK", "Asked", "Verdict", "View", "in_mesh", "sync", "view"]

@@ -86,7 +86,7 @@ def _matching(policy: Obj, asked: Asked, *, requests: bool, denies: bool) -> int
 
 def _rule_matches(rule: Mapping[str, Any], asked: Asked, *, requests: bool, denies: bool) -> bool:
     if not requests:
-        if _needs_requests(rule) and not denies:
+        if needs_requests(rule) and not denies:
             return False
         rule = _of_connections(rule)
     sources = rule.get("from") or ()
@@ -98,7 +98,8 @@ def _rule_matches(rule: Mapping[str, Any], asked: Asked, *, requests: bool, deni
     return all(_when(item, asked) for item in rule.get("when") or ())
 
 
-def _needs_requests(rule: Mapping[str, Any]) -> bool:
+def needs_requests(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule is about what only requests have."""
     operations = [item.get("operation") or {} for item in rule.get("to") or ()]
     sources = [item.get("source") or {} for item in rule.get("from") or ()]
     return (

@@ -72,6 +72,13 @@ def in_mesh(world: World, pod: Obj) -> bool:
     return now.captured(pod) and dig(pod, "spec", "nodeName") in now.nodes
 
 
+def controlled(world: World) -> tuple[str, bool]:
+    """(the namespace of the mesh, whether its control plane works); an empty one where there is no mesh."""
+    store = world.cluster.store
+    root = _root(store)
+    return root, bool(root) and any(_ready(pod) and _runs(pod, _CONTROL) for pod in store.list("pods", root))
+
+
 def sync(world: World) -> int:
     """Let the proxies hear what is new; returns a number that moves whenever anything is."""
     part = world.cluster.part(MeshState)

@@ -139,11 +139,11 @@ class Wording:
     @property
     def route(self) -> tuple[str, str]:
         """Method and path of an HTTP operation; of a proxy those it passes on; else what is on the wire."""
-        found = _route(self.title)
+        found = known_route(self.title)
         if found is not None:
             return found
         for row in self._below():
-            found = _route(self._names.operations[int(self._tick.rows.op[row])].title)
+            found = known_route(self._names.operations[int(self._tick.rows.op[row])].title)
             if found is not None:
                 return found
         return "POST", "/" + self.title
@@ -197,9 +197,11 @@ class Wording:
 
 
 @lru_cache(maxsize=1024)
-def _route(title: str) -> tuple[str, str] | None:
-    """(method, path) of a title such as `GET /cart`."""
+def known_route(title: str) -> tuple[str, str] | None:
+    """(method, path) of a title such as `GET /cart`, or of a proxy's, such as `shop.svc:80/cart`."""
     method, _, path = title.partition(" ")
+    if not path and ":" in method and "/" in method:
+        return "GET", f"/{method.partition('/')[2]}"
     return (method, path) if path.startswith("/") else None
 
 
@@ -207,16 +209,17 @@ def _route(title: str) -> tuple[str, str] | None:
 def _operation(title: str) -> str:
     """An operation in a word, or as the title has it where that is an HTTP path."""
     last = title.rpartition("/")[2]
-    return title if _route(title) is not None and "." not in title else last
+    return title if known_route(title) is not None and "." not in title else last
 
 
 @lru_cache(maxsize=512)
 def _makers(shape: styles.Shape) -> tuple[tuple[str, Callable[[Wording], object] | None], ...]:
     """The parts of a template with what makes their values."""
-    return tuple((text, _maker(name) if name else None) for text, name in shape.parts)
+    return tuple((text, maker(name) if name else None) for text, name in shape.parts)
 
 
-def _maker(name: str) -> Callable[[Wording], object]:
+def maker(name: str) -> Callable[[Wording], object]:
+    """What makes the value of a name in templates."""
     if name.startswith("at_"):
         return lambda one: styles.moment(name, one.at)
     found: Callable[[Wording], object] = _VALUES[name]
