@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults import fitting
+from firedrill.faults._seen import SYMPTOMS
 from firedrill.faults.base import Fault
 from firedrill.world.kube import effects
 from firedrill.world.kube.api import ApiError, Client
@@ -302,6 +303,8 @@ def shows(world: World, healthy: World, fault: Fault, args: Args) -> bool:
     spaces = fitting.namespaces(healthy)
     kind, _, detail = fault.shows.partition(":")
     look = Look(world, args, spaces[0] if spaces else "default", healthy)
+    if kind in SYMPTOMS:
+        return SYMPTOMS[kind](look, detail)
     found: Callable[[str], bool] = getattr(look, kind.replace("-", "_"))
     return found(detail)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from firedrill.world.kube.kubelet import clients, environment, eviction, files, nettools
+from firedrill.world.kube.kubelet import clients, environment, eviction, files, nettools, writers
 from firedrill.world.kube.kubelet.checks import listening
 from firedrill.world.kube.kubelet.containers import spec_of
 from firedrill.world.kube.kubelet.state import Container, PodState, keep, kubelets, node_of
@@ -90,9 +90,9 @@ class Session:
         tool = TOOLS.get(name)
         if tool is not None:
             return tool(self, words[1:], stdin)
-        return self._own(words)
+        return self.own(words)
 
-    def _own(self, args: list[str]) -> Executed:
+    def own(self, args: list[str]) -> Executed:
         """A program of the image itself: its health check succeeds when it serves."""
         if any(word in {"--version", "-v", "-V", "version"} for word in args[1:]):
             return Executed(f"{args[0].rpartition('/')[2]}\n")
@@ -400,6 +400,10 @@ TOOLS: dict[str, Tool] = {
     "pg_isready": clients.pg_isready,
     "redis-cli": clients.redis,
     "valkey-cli": clients.redis,
+    "redis-benchmark": writers.benchmark,
+    "valkey-benchmark": writers.benchmark,
+    "python": writers.python,
+    "python3": writers.python,
     "mongosh": clients.mongo,
     "mongo": clients.mongo,
     "wait-for-it": clients.wait_for,

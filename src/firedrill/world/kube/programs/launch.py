@@ -25,6 +25,7 @@ _LEAST_MEMORY = 6 * MIB
 ASKING = frozenset(
     {"nc", "ncat", "curl", "wget", "nslookup", "dig", "host", "getent", "telnet", "ping", "timeout"}
     | {"pg_isready", "psql", "mysql", "mysqladmin", "mariadb", "mariadb-admin", "redis-cli", "valkey-cli"}
+    | {"redis-benchmark", "valkey-benchmark"}
     | {"mongosh", "mongo", "wait-for-it", "wait-for-it.sh", "wait-for", "wait-for.sh", "dockerize"}
 )
 """Commands whose outcome depends on others."""
@@ -123,7 +124,7 @@ def _script_of(program: Program, argv: Sequence[str]) -> str:
         if name not in ASKING:
             return ""
         return waiting_script(argv)
-    if re.search(r"\s-[efrsd]\s+/", text):
+    if re.search(r"\s-[efrsd]\s+/|\sjson\.tool\s+/", text):
         return text
     for word in shell_code.commands_in(text):
         name = word.rpartition("/")[2]
