@@ -63,6 +63,13 @@ AGAIN: Mapping[str, Parameter] = {
         "`recycle`: all pods are deleted at once, where `restart` rolls", "restart", ("restart", "recycle")
     )
 }
+LATER: Mapping[str, Parameter] = {
+    "then": Parameter(
+        "`recycle`: its pods are deleted afterwards; `restart`: it is rolled out again",
+        "",
+        ("", "restart", "recycle"),
+    )
+}
 NEXT: Mapping[str, Parameter] = {
     "workload": Parameter("name of a workload that is started anew right after; none where empty", ""),
     "workload_namespace": Parameter("its namespace", ""),
@@ -170,7 +177,7 @@ def start_anew(world: World, args: Mapping[str, Any]) -> tuple[Undo, ...]:
             "namespace": args["workload_namespace"] or args.get("namespace"),
             "then": args["then"],
         }
-    if not args["name"]:
+    if not args["name"] or not args["then"]:
         return ()
     if args["then"] == "restart":
         return (restart(world, args),)

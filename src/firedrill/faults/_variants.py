@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from firedrill.faults.fitting import entity
+from firedrill.faults.fitting import entity, pods_of
 from firedrill.world.kube import quantity
-from firedrill.world.kube.objects import Obj, dig, labels_of
+from firedrill.world.kube.kubelet import usage
+from firedrill.world.kube.objects import Obj, dig, labels_of, name_of, namespace_of
 from firedrill.world.kube.programs import catalogue
 from firedrill.world.kube.programs.reference import parse_reference
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PORTS = (8081, 8090, 9090, 3001, 5001, 8443, 50052, 9100, 7001, 8888, 4000, 9999)
+_LEAST_MIB, _SYSTEM_ROOM, _SYSTEM_PRIORITY = 2, 200, 1_000_000_000
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -87,6 +89,64 @@ def too_much(world: World, fault: str, owner: Obj, resource: str) -> str:
     whole = most // 1000 if resource == "cpu" else most >> 30
     unit = "" if resource == "cpu" else "Gi"
     return f"{one_of(world, fault, owner, [2, 3, 4, 8]) * max(whole, 1)}{unit}"
+
+
+def too_little(world: World, fault: str, owner: Obj, container: str) -> str:
+    """A memory limit that is less than what the container uses now; empty where it uses next to nothing."""
+    most = 0
+    for pod in pods_of(world, owner):
+        used = usage(world, namespace_of(pod), name_of(pod)).get(container, (0, 0))[1]
+        most = max(most, used)
+    share = one_of(world, fault, owner, (30, 40, 50))
+    wanted = most * share // 100 >> 20
+    return f"{wanted}Mi" if wanted >= _LEAST_MIB else ""
+
+
+def quota_below(world: World, namespace: str, resource: str) -> str:
+    """A quota that is lower than what the namespace needs; empty where it needs nothing.
+
+    Args:
+        world: where.
+        namespace: whose need counts.
+        resource: `cpu`, `memory`, `pods`, `services` or `requests.storage`.
+    """
+    store = world.cluster.store
+    share = one_of(world, f"quota/{resource}", namespace, (40, 60, 80))
+    if resource == "services":
+        need = len(store.list("services", namespace))
+        return str(need - 1) if need > 1 else ""
+    if resource == "requests.storage":
+        claims = store.list("persistentvolumeclaims", namespace)
+        need = sum(quantity.value(str(dig(c, "spec", "resources", "requests", "storage"))) for c in claims)
+        return f"{max(need * share // 100 >> 20, 1)}Mi" if need else ""
+    pods = [p for p in store.list("pods", namespace) if dig(p, "status", "phase") == "Running"]
+    if resource == "pods":
+        return str(max(len(pods) * share // 100, 1)) if len(pods) > 1 else ""
+    read = quantity.milli if resource == "cpu" else quantity.value
+    asked = [dig(c, "resources", "requests", resource) for pod in pods for c in pod["spec"]["containers"]]
+    need = sum(read(str(text)) for text in asked if text is not None)
+    part = need * share // 100
+    if resource == "cpu":
+        return f"{part}m" if part else ""
+    return f"{part >> 20}Mi" if part >> 20 else ""
+
+
+def whole_node(world: World) -> str:
+    """The CPU that the largest worker has left beside what belongs to Kubernetes; empty without workers."""
+    free = []
+    names = set(workers(world))
+    for node in world.cluster.store.list("nodes"):
+        if node["metadata"]["name"] in names:
+            pods = world.cluster.store.pods_on(node["metadata"]["name"])
+            system = [pod for pod in pods if dig(pod, "spec", "priority", default=0) > _SYSTEM_PRIORITY]
+            taken = sum(_requests(pod) for pod in system)
+            free.append(quantity.milli(str(dig(node, "status", "allocatable", "cpu"))) - taken)
+    return f"{max(free) - 50}m" if free and max(free) > _SYSTEM_ROOM else ""
+
+
+def _requests(pod: Obj) -> int:
+    asked = [dig(item, "resources", "requests", "cpu") for item in pod["spec"]["containers"]]
+    return sum(quantity.milli(str(text)) for text in asked if text is not None)
 
 
 def workers(world: World) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import Outcome, edit
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import namespaces
+from firedrill.world.kube.objects import name_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -20,6 +22,14 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
     undo = edit(world, "horizontalpodautoscalers.autoscaling", args["namespace"], args["name"], change)
     return (f"{args['namespace']}/HorizontalPodAutoscaler/{args['name']}",), (undo,)
+
+
+def _fits(world: World) -> Iterator[Target]:
+    for namespace in namespaces(world):
+        for scaler in world.cluster.store.list("horizontalpodautoscalers.autoscaling", namespace):
+            aim = scaler["spec"]["scaleTargetRef"]
+            args = {"namespace": namespace, "name": name_of(scaler)}
+            yield Target(args, f"{namespace}/{aim['kind']}/{aim['name']}")
 
 
 FAULT = register(
@@ -38,5 +48,16 @@ FAULT = register(
             "autoscaler_target_missing",
             "hpa-misconfigured",
         ),
+        family="configuration",
+        category="Configuration Setting",
+        text=(
+            "The autoscaler of a workload names another workload that does not exist. It scales "
+            "nothing any more, and what is there keeps the copies that it has, however many users "
+            "come."
+        ),
+        spreads="none",
+        felt="alert",
+        fits=_fits,
+        lacks="the application has no HorizontalPodAutoscaler",
     )
 )

@@ -185,13 +185,15 @@ class Fault:
         parameters: its arguments by name.
         inject: brings it about by ordinary API calls or by a condition of a node or program, never by
             writing events or statuses; returns the causes and the way back.
-        shows: what is seen of it at the latest after `within` ms: a kind, and where it has one, its detail.
+        shows: what is seen of it at the latest after `within` ms: a kind, and where it has one, its detail;
+            several, any of which will do, with bars between them.
             `event`, `waiting`, `ended`, `node` (with a reason or condition), `restarts`, `stuck` (new copies
             never start), `endpoints` (a Service has none), `claim` (it stays unbound), `effect` (packets or
             processors), `dns` (names do not resolve), `refused` (the API refuses the next copy),
             `forbidden` (an account may not what it could), `pending-next` (the next copy stays Pending),
-            `undrainable`, `stale-node` (a node does not learn of new endpoints), and what cannot be
-            reached: `unreachable-service`, `unreachable-workload`, `unreachable-address` (of a variable).
+            `undrainable`, `stale-node` (a node does not learn of new endpoints), `denied` (passwords are
+            refused), and what cannot be reached: `unreachable-service`, `unreachable-workload`,
+            `unreachable-address` (of a variable).
         aliases: other names under which it is known in the field.
         family: what kind of trouble it is; `category` is the word of public incident records for it.
         text: one short paragraph for people: what happened, and what follows.

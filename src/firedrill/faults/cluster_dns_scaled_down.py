@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import Outcome, edit
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import entity, front
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -21,6 +22,15 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return (f"kube-system/Deployment/{args['name']}",), (undo,)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    about = front(world)
+    if (
+        about is not None
+        and world.cluster.store.get("deployments.apps", "kube-system", "coredns") is not None
+    ):
+        yield Target({}, entity(about))
+
+
 FAULT = register(
     Fault(
         id="cluster-dns-scaled-down",
@@ -32,5 +42,14 @@ FAULT = register(
             "cluster_dns_scaled_down",
             "coredns-scaled-down",
         ),
+        family="control-plane",
+        category="Change",
+        text=(
+            "The DNS of the cluster was scaled to nothing. No program can look up the name of a "
+            "service any more; connections that are open stay."
+        ),
+        spreads="edges",
+        fits=_fits,
+        lacks="the cluster has no CoreDNS",
     )
 )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.core.errors import InputError
 from firedrill.faults._changes import CONTAINER, Outcome, edit_container, pick
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import main_container, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
     from firedrill.world.kube.objects import Obj
+
+_DATABASE = re.compile(
+    r"(?:jdbc:)?(?:mysql|mariadb|postgres(?:ql)?|mongodb(?:\+srv)?|redis|rediss|amqp)://[A-Za-z0-9]"
+)
 
 
 _ADDRESS = re.compile(
@@ -40,6 +45,14 @@ def _wrong(text: str, part: str) -> str:
     return f"{match['head'] or ''}{host}:{port}{match['tail'] or ''}"
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        for item in main_container(world, owner).get("env") or ():
+            if _DATABASE.match(str(item.get("value") or "")):
+                for part in ("port", "host"):
+                    yield on_container(world, owner, variable=item["name"], part=part)
+
+
 FAULT = register(
     Fault(
         id="database-address-mismatch",
@@ -57,5 +70,13 @@ FAULT = register(
             "mysql-invalid-port",
             "db-connection-address-mismatch",
         ),
+        family="configuration",
+        category="Configuration Setting",
+        text=(
+            "The address of the database was changed for a program, to a host or a port where no "
+            "database answers. The program cannot open it."
+        ),
+        fits=_fits,
+        lacks="no workload is told the URL of a database by a variable",
     )
 )

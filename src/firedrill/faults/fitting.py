@@ -109,6 +109,29 @@ def on_container(world: World, owner: Obj, **more: Any) -> Target:
     return on_workload(owner, container=main_container(world, owner)["name"], **more)
 
 
+def nodes_of(world: World, owner: Obj) -> set[str]:
+    """The nodes that run pods of a workload."""
+    return {str(dig(pod, "spec", "nodeName", default="")) for pod in pods_of(world, owner)}
+
+
+def callers_of(world: World, about: str) -> set[str]:
+    """The workloads whose programs call the program of this one, as entities; all where that is unknown."""
+    graph = graph_of(world)
+    if graph is None:
+        return {entity(owner) for owner in workloads(world)} - {about}
+    space, _, name = about.split("/")
+    places = {service.name: (service.workload, *service.also) for service in graph.app.services}
+    here = {service for service, found in places.items() if name in {place[1] for place in found}}
+    return {
+        f"{space}/{_KINDS.get(kind, '')}/{caller}"
+        for service in graph.app.services
+        for operation in service.operations
+        for call in operation.calls
+        if call.service in here
+        for kind, caller in places[service.name]
+    }
+
+
 def both_ways(target: Target) -> Iterator[Target]:
     """The target with a rollout, which only an alert tells of, and with the workload made anew."""
     yield Target({**target.args, "then": ""}, target.about, "alert")
@@ -198,6 +221,11 @@ def nodes(world: World) -> Iterator[tuple[str, Obj]]:
             continue
         most = max(sorted(on[node]), key=on[node].__getitem__)
         yield node, owners[most]
+
+
+def on_service(service: Obj, owner: Obj, **more: Any) -> Target:
+    """The Service as a target, with further arguments."""
+    return Target({"namespace": namespace_of(service), "name": name_of(service), **more}, entity(owner))
 
 
 def each_workload(world: World) -> Iterator[Target]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import CONTAINER, Outcome, edit_container, wrong_architecture
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._changes import ANEW, CONTAINER, Outcome, edit_container, wrong_architecture
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import both_ways, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -20,13 +21,25 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return edit_container(world, args, change)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        yield from both_ways(on_container(world, owner))
+
+
 FAULT = register(
     Fault(
         id="image-architecture-mismatch",
         title="a container gets an image that was built for another kind of processor",
-        parameters={**CONTAINER, "architecture": Parameter("what it was built for", "arm64")},
+        parameters={**CONTAINER, **ANEW, "architecture": Parameter("what it was built for", "arm64")},
         inject=_inject,
         shows="restarts",
         aliases=("image_architecture_mismatch",),
+        family="image",
+        category="Change",
+        text=(
+            "An image was pushed from a machine with another kind of processor, and rolled out. "
+            "Its program cannot be executed here."
+        ),
+        fits=_fits,
     )
 )

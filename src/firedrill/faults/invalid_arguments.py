@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import CONTAINER, Outcome, edit_container
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._changes import ANEW, CONTAINER, Outcome, edit_container
+from firedrill.faults._variants import one_of
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import both_ways, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
     from firedrill.world.kube.objects import Obj
+
+_OPTIONS = (
+    "--enable-turbo-mode",
+    "--max-worker-threads=8",
+    "--log-fromat=json",
+    "--use-http3",
+    "--tracing.sampel=1",
+)
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
@@ -20,13 +30,25 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return edit_container(world, args, change)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        option = one_of(world, "invalid-arguments", owner, _OPTIONS)
+        yield from both_ways(on_container(world, owner, option=option))
+
+
 FAULT = register(
     Fault(
         id="invalid-arguments",
         title="a container gets an option that its program does not know",
-        parameters={**CONTAINER, "option": Parameter("the option", "--enable-turbo-mode")},
+        parameters={**CONTAINER, **ANEW, "option": Parameter("the option", "--enable-turbo-mode")},
         inject=_inject,
         shows="restarts",
         aliases=("invalid_arguments",),
+        family="start-up",
+        category="Configuration Setting",
+        text=(
+            "A container was given an option that its program does not know. The program says so and ends."
+        ),
+        fits=_fits,
     )
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import CONTAINER, Outcome, edit_container, port_number, port_of
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import main_container, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -29,6 +30,12 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return edit_container(world, args, change)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        if main_container(world, owner).get("livenessProbe") or main_container(world, owner).get("ports"):
+            yield on_container(world, owner)
+
+
 FAULT = register(
     Fault(
         id="liveness-probe-incorrect-protocol",
@@ -40,5 +47,12 @@ FAULT = register(
         inject=_inject,
         shows="restarts",
         aliases=("liveness_probe_incorrect_protocol",),
+        family="probes",
+        category="Configuration Setting",
+        text=(
+            "A liveness probe was changed, and now speaks a protocol that the program does not. "
+            "The kubelet kills the container again and again, although its program is well."
+        ),
+        fits=_fits,
     )
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import CONTAINER, Outcome, edit_container
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._changes import ANEW, CONTAINER, Outcome, edit_container
+from firedrill.faults._variants import too_much
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import both_ways, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -23,13 +25,26 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return edit_container(world, args, change)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        memory = too_much(world, "memory-capacity-mismatch", owner, "memory")
+        yield from both_ways(on_container(world, owner, memory=memory))
+
+
 FAULT = register(
     Fault(
         id="memory-capacity-mismatch",
         title="a container asks for more memory than any node has",
-        parameters={**CONTAINER, "memory": Parameter("requested memory", "512Gi")},
+        parameters={**CONTAINER, **ANEW, "memory": Parameter("requested memory", "512Gi")},
         inject=_inject,
         shows="event:FailedScheduling",
         aliases=("memory_capacity_mismatch",),
+        family="scheduling",
+        category="Configuration Setting",
+        text=(
+            "A container was given a request for more memory than any node of the cluster has. "
+            "Its new pods fit nowhere and stay Pending."
+        ),
+        fits=_fits,
     )
 )

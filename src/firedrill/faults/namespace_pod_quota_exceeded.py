@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import Outcome, add, entity
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._changes import NEXT, Outcome, add, entity, start_anew
+from firedrill.faults._variants import quota_below
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import bitten, namespaces
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -19,7 +21,15 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
         "metadata": {"name": args["name"], "namespace": args["namespace"]},
         "spec": {"hard": {"pods": str(args["hard"])}},
     }
-    return (entity(quota), f"cluster/Namespace/{args['namespace']}"), (add(world, quota),)
+    made = add(world, quota)
+    return (entity(quota), f"cluster/Namespace/{args['namespace']}"), (*start_anew(world, args), made)
+
+
+def _fits(world: World) -> Iterator[Target]:
+    for namespace in namespaces(world):
+        hard = quota_below(world, namespace, "pods")
+        if hard:
+            yield from bitten(world, {"namespace": namespace, "hard": hard})
 
 
 FAULT = register(
@@ -30,9 +40,18 @@ FAULT = register(
             "namespace": Parameter("the namespace"),
             "name": Parameter("name of the ResourceQuota", "pod-quota"),
             "hard": Parameter("the limit", "10"),
+            **NEXT,
         },
         inject=_inject,
         shows="refused",
         aliases=("namespace_pod_quota_exceeded",),
+        family="admission",
+        category="Resource Unavailable",
+        text=(
+            "A quota was put on the namespace that is lower than the pods that it already needs. "
+            "What runs goes on, but no pod that goes is made again."
+        ),
+        fits=_fits,
+        lacks="no container of the application requests pods",
     )
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import NODE, Outcome, press
 from firedrill.faults.base import Fault, register
+from firedrill.faults.fitting import each_node
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -24,5 +25,13 @@ FAULT = register(
         inject=_inject,
         shows="node:PIDPressure",
         aliases=("node_pid_pressure",),
+        family="node",
+        category="Resource Unavailable",
+        text="A node runs out of process numbers. It says so, and takes no new pods.",
+        spreads="node",
+        felt="alert",
+        fits=each_node,
+        repair=None,
+        diagnosis="no call of the API frees what a machine has run out of",
     )
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import WORKLOAD, Outcome, edit
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._variants import workers
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import on_workload, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -33,6 +35,11 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return (f"{args['namespace']}/{args['kind']}/{args['name']}",), (undo,)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        yield on_workload(owner, replicas=len(workers(world)) + 2)
+
+
 FAULT = register(
     Fault(
         id="pod-anti-affinity-conflict",
@@ -45,5 +52,13 @@ FAULT = register(
         inject=_inject,
         shows="event:FailedScheduling",
         aliases=("pod_anti_affinity_conflict",),
+        family="scheduling",
+        category="Configuration Setting",
+        text=(
+            "A workload was told to keep its pods apart, one to a node, and to have more of them "
+            "than there are nodes. The rest stays Pending."
+        ),
+        felt="alert",
+        fits=_fits,
     )
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import WORKLOAD, Outcome, disturb
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._changes import WORKLOAD, Outcome, disturb, workload_resource
+from firedrill.faults._variants import one_of
+from firedrill.faults.base import Fault, Injection, Parameter, Step, Target, register
+from firedrill.faults.fitting import on_workload, workloads
+from firedrill.faults.repairing import restart_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -14,6 +17,17 @@ if TYPE_CHECKING:
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return disturb(world, args, {"cpu_steal": int(args["percent"]) * 10})
+
+
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        percent = one_of(world, "pod-cpu-overload", owner, (90, 95, 98))
+        yield on_workload(owner, percent=percent)
+
+
+def _repair(_: World, injection: Injection) -> tuple[Step, ...]:
+    args = injection.args
+    return (restart_of(workload_resource(args), args["namespace"], args["name"]),)
 
 
 FAULT = register(
@@ -27,5 +41,13 @@ FAULT = register(
         inject=_inject,
         shows="effect",
         aliases=("pod_cpu_overload",),
+        family="runtime",
+        category="Resource Unavailable",
+        text=(
+            "Something else burns the processor time of a workload's pods. Requests queue and are "
+            "answered late or not at all."
+        ),
+        fits=_fits,
+        repair=_repair,
     )
 )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import Outcome, add, entity, greedy
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._variants import whole_node, workers
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import front
+from firedrill.world.kube.objects import namespace_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
+
+_NAMES = ("report-builder", "index-rebuild", "batch-scoring")
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
@@ -22,6 +27,14 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     workload = greedy(args)
     first = add(world, level)
     return (entity(workload), f"cluster/PriorityClass/{args['priority']}"), (add(world, workload), first)
+
+
+def _fits(world: World) -> Iterator[Target]:
+    about, cpu = front(world), whole_node(world)
+    if about is not None and cpu:
+        for name in _NAMES:
+            more = {"name": name, "cpu": cpu, "replicas": len(workers(world))}
+            yield Target({"namespace": namespace_of(about), **more}, entity(about))
 
 
 FAULT = register(
@@ -38,5 +51,14 @@ FAULT = register(
         inject=_inject,
         shows="event:Preempted",
         aliases=("priority_preemption",),
+        family="scheduling",
+        category="Resource Unavailable",
+        text=(
+            "A new workload of a high priority asks for nearly all that the nodes have. The "
+            "scheduler drives pods of the application away, and they find no room."
+        ),
+        spreads="node",
+        fits=_fits,
+        lacks="the cluster has no workers",
     )
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.faults._changes import CLAIM, Outcome
 from firedrill.faults._claims import claim_again
 from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.fitting import each_claim
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -25,5 +26,13 @@ FAULT = register(
         inject=_inject,
         shows="claim",
         aliases=("pvc_access_mode_mismatch",),
+        family="storage",
+        category="Configuration Setting",
+        text=(
+            "The claim of a workload was made anew with an access mode that no volume offers. The "
+            "claim stays Pending, and so do the pods that need it."
+        ),
+        fits=each_claim,
+        lacks="no workload of the application has a bound claim",
     )
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import SERVICE, Outcome, edit
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._variants import wrong_port
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import main_container, on_service, services
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -21,6 +23,12 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return (f"{args['namespace']}/Service/{args['name']}",), (undo,)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for service, owner in services(world):
+        port = wrong_port(world, "service-port-mapping-mismatch", owner, main_container(world, owner))
+        yield on_service(service, owner, port=port)
+
+
 FAULT = register(
     Fault(
         id="service-port-mapping-mismatch",
@@ -29,5 +37,13 @@ FAULT = register(
         inject=_inject,
         shows="unreachable-service",
         aliases=("service_port_mapping_mismatch",),
+        family="routing",
+        category="Configuration Setting",
+        text=(
+            "A Service was changed and now sends its traffic to a port of its pods on which "
+            "nothing listens. Connections to it are refused."
+        ),
+        spreads="service",
+        fits=_fits,
     )
 )

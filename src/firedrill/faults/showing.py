@@ -200,6 +200,14 @@ class Look:
             if dig(pod, "status", "phase") == "Pending"
         )
 
+    def denied(self, _: str) -> bool:
+        """Somebody's password was refused in the last few seconds."""
+        from firedrill.world.app import rows, traffic
+
+        if not len(self.world.cluster.part(traffic.Traffic).history):
+            return False
+        return bool((traffic.rows_of(self.world).kind == rows.AUTH).any())
+
     def undrainable(self, _: str) -> bool:
         """A pod of the workload cannot be evicted."""
         found = [may_evict(self.world.fork(), pod) for pod in self.own()[:1]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import WORKLOAD, Outcome, edit, workload_resource
 from firedrill.faults.base import Fault, register
+from firedrill.faults.fitting import each_workload
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -32,5 +33,9 @@ FAULT = register(
             "workload_scaled_to_zero",
             "scale-pods-to-zero",
         ),
+        family="runtime",
+        category="Change",
+        text="A workload was scaled to no copies. Nobody answers for it any more.",
+        fits=each_workload,
     )
 )

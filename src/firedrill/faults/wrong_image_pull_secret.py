@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import CONTAINER, Outcome, add, edit_pods, pick, pull_secret
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults._changes import ANEW, CONTAINER, Outcome, add, edit_pods, pick, pull_secret
+from firedrill.faults._variants import one_of
+from firedrill.faults.base import Fault, Parameter, Target, register
+from firedrill.faults.fitting import both_ways, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
     from firedrill.world.kube.objects import Obj
+
+_REGISTRIES = (
+    "ghcr.io/private",
+    "registry.gitlab.com/platform",
+    "quay.io/internal-tools",
+    "ghcr.io/team-images",
+)
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
@@ -24,12 +33,19 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return (f"{args['namespace']}/Secret/{args['secret']}", *causes), (*undo, made)
 
 
+def _fits(world: World) -> Iterator[Target]:
+    for owner in workloads(world):
+        registry = one_of(world, "wrong-image-pull-secret", owner, _REGISTRIES)
+        yield from both_ways(on_container(world, owner, registry=registry))
+
+
 FAULT = register(
     Fault(
         id="wrong-image-pull-secret",
         title="a workload takes its image from a private registry with the credentials of another one",
         parameters={
             **CONTAINER,
+            **ANEW,
             "registry": Parameter("host and organisation of the private registry", "ghcr.io/private"),
             "secret": Parameter("name of the Secret", "registry-login-2"),
             "other": Parameter("the registry that the Secret is for", "registry.gitlab.com"),
@@ -37,5 +53,12 @@ FAULT = register(
         inject=_inject,
         shows="waiting:ImagePullBackOff",
         aliases=("wrong_image_pull_secret",),
+        family="credentials",
+        category="Configuration Setting",
+        text=(
+            "The image of a workload was moved to a private registry, and the workload got a pull "
+            "secret with the login of another registry. New pods are refused the image."
+        ),
+        fits=_fits,
     )
 )

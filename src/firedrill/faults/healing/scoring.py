@@ -94,7 +94,7 @@ def minimal_causes(trials: Trials, candidates: Iterable[str]) -> tuple[tuple[str
     """
     ends = {}
     plans = set()
-    for entity in dict.fromkeys(candidates):
+    for entity in _folded(trials, tuple(candidates), lift=True):
         todo = trials.plan([entity])
         if todo and todo.key not in plans:
             plans.add(todo.key)

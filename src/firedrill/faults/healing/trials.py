@@ -89,8 +89,11 @@ class Trials:
         before: a fork from right before the first injection.
         injections: what was done.
         baseline: what users usually get.
-        alerts: that triggered the incident.
+        alerts: that triggered the incident; what fired before the injection already does not count.
         limits: of time.
+
+    Attributes:
+        wanted: name and lasting labels of the alerts that count.
     """
 
     def __init__(
@@ -106,8 +109,8 @@ class Trials:
         self.world, self.before, self.baseline = world, before, baseline
         self.injections = tuple(injections)
         self.limits = limits or Limits()
-        self._wanted = frozenset(_meaning(item.name, item.labels) for item in alerts)
-        self._names = frozenset(name for name, _ in self._wanted)
+        self.wanted = frozenset(_meaning(item.name, item.labels) for item in alerts) - _standing(before)
+        self._names = frozenset(name for name, _ in self.wanted)
         self._known: dict[Any, Verdict] = {}
 
     def plan(self, entities: Sequence[str], *, lift: bool = True) -> Plan:
@@ -121,6 +124,10 @@ class Trials:
         if found is None:
             found = self._known[todo.key] = self._try(todo, tuple(entities))
         return _of(found, tuple(entities))
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """All verdicts so far, in the order of the trials; those that healed the same are one."""
+        return tuple(self._known.values())
 
     def still_active(self, world: World) -> tuple[str, ...]:
         """The injected mechanisms that act in a world, by their ids."""
@@ -149,7 +156,7 @@ class Trials:
 
     def _triggered(self, alert: Alert) -> bool:
         labels = dict(alert.labels)
-        return _meaning(labels.get("alertname", ""), labels) in self._wanted
+        return _meaning(labels.get("alertname", ""), labels) in self.wanted
 
     def _fork(self) -> World:
         """A fork that evaluates no rules but those of the triggering alerts."""
@@ -185,6 +192,12 @@ class Trials:
                 bad = tuple(name for name in outside if name)
                 cured = reason == "cured"
                 return Verdict(cured, reason, entities, passed, well, acting, bad, alerts, healed)
+
+
+def _standing(world: World) -> frozenset[tuple[str, tuple[tuple[str, str], ...]]]:
+    """What fires all the time."""
+    firing = [dict(alert.labels) for alert in world.cluster.part(Monitoring).rules.all_alerts("firing")]
+    return frozenset(_meaning(labels.get("alertname", ""), labels) for labels in firing)
 
 
 def _of(found: Verdict, entities: tuple[str, ...]) -> Verdict:
