@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from firedrill.core.errors import InputError
-from firedrill.world.kube import kubelet, programs, scheduler, volumes
+from firedrill.world.kube import chaos, kubelet, programs, scheduler, volumes
 from firedrill.world.kube.api import ApiError, Client
 from firedrill.world.kube.cluster import Settings
 from firedrill.world.kube.controllers import base
@@ -24,10 +24,10 @@ from firedrill.world.world import World
 if TYPE_CHECKING:
     from firedrill.world.app.model import Application
 
-_LOOPS = (scheduler, volumes)  # importing these rooms registers their controllers
+_LOOPS = (chaos, scheduler, volumes)  # importing these rooms registers their controllers
 _DAY = 86_400_000
 _SETTLE = 300_000
-_RESTLESS = frozenset({"HorizontalPodAutoscaler", "CronJob"})
+_RESTLESS = frozenset({"HorizontalPodAutoscaler", "CronJob", "Schedule"})
 """What does something every few seconds or minutes: nobody waits until it has done so for days."""
 _RECENT = 3_600_000
 _ORDER = (

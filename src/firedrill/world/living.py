@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from firedrill.world.build import make_world
+from firedrill.world.rulebook import rules_for
 from firedrill.world.sim.clock import EPOCH_MS
 
 if TYPE_CHECKING:
@@ -56,14 +57,6 @@ def make_living(
     watch(world, rules_for(package) if rules is None else rules)
     watch_application(world)
     return world
-
-
-def rules_for(package: Package) -> list[Group]:
-    """The rules that ship with Firedrill and are about this application or about any cluster."""
-    from firedrill.world.telemetry.producers import shipped_rules
-
-    namespace = package.application.namespace
-    return [*shipped_rules("kubernetes"), *shipped_rules("request-alerts", namespace)]
 
 
 __all__ = ["make_living", "rules_for"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class Batch:
 
     __slots__ = (
         "_levels",
+        "answer",
         "arrived",
         "at",
         "attempt",
@@ -92,6 +93,7 @@ class Batch:
         self.server_duration = np.zeros(size, np.int64)
         self.server_kind = np.zeros(size, np.int64)
         self.made = np.ones(size, np.bool_)
+        self.answer = np.zeros(size, np.int64)
 
 
 class Service(NamedTuple):
@@ -124,12 +126,15 @@ def service_times(table: Table, batch: Batch) -> Service:
         failing |= drawn[4] < effects.pod_error[pod]
     if failing.any():
         batch.server_kind[failing & batch.arrived] = kinds.FAILED
-    other = 0
+    other: Any = 0
     if table.slow:
         other = np.rint(table.op_io[op] * draw.exponential(table.draws.uniform(1, size)[0])).astype(np.int64)
         other = other + np.rint(effects.pod_io[pod] * 1000.0).astype(np.int64)
     if table.distant:
         net = net + _distance(table, batch)
+    if table.rules:
+        more, far = _ruled(table, batch)
+        other, net = other + more, net + far
     pool = _pool_waits(table, batch) if len(topology.pool_pod) else None
     batch.net, batch.waited, batch.cpu = net if pool is None else net + pool, idle, cpu
     batch.lead = idle + (own + other) // 2
@@ -145,14 +150,45 @@ def _distance(table: Table, batch: Batch) -> Ints:
     apart = here != there
     delay = delay + apart * (effects.node_delay[here] + effects.node_delay[there])
     keep = keep * (1.0 - apart * effects.node_loss[here]) * (1.0 - apart * effects.node_loss[there])
-    lost = 1.0 - keep * keep
-    drawn = table.draws.uniform(1, batch.size)[0]
-    again = np.zeros(batch.size, np.int64)
+    late: Ints = np.rint(delay * 1000.0).astype(np.int64) + _again(table, batch.size, 1.0 - keep * keep)
+    return late
+
+
+def _ruled(table: Table, batch: Batch) -> tuple[Ints, Ints]:
+    """µs that rules add at the callee and on the way; failures and answers are written into the batch."""
+    busy, far = np.zeros(batch.size), np.zeros(batch.size)
+    keep = np.ones(batch.size)
+    for rule in table.rules:
+        drawn = table.draws.uniform(2, batch.size)
+        here = rule.hits(batch.edge, batch.source, batch.pod, drawn[0])
+        if rule.what == "far":
+            varied = rule.value + rule.more * (2.0 * drawn[1] - 1.0) if rule.more else rule.value
+            far += here * np.asarray(varied * 1000.0)
+        elif rule.what == "loss":
+            keep *= 1.0 - here * rule.value
+        elif rule.what == "busy":
+            busy += here * (rule.value * 1000.0)
+        elif rule.what == "pause":
+            busy += here * (rule.value * 1000.0 * drawn[1])
+        elif rule.what == "fail":
+            batch.server_kind[here & batch.arrived] = kinds.FAILED
+        else:
+            batch.answer[here & (batch.answer == kinds.OK)] = int(rule.value)
+    late = np.rint(np.maximum(far, 0.0)).astype(np.int64)
+    if keep.min(initial=1.0) < 1.0:
+        late += _again(table, batch.size, 1.0 - keep)
+    return np.rint(busy).astype(np.int64), late
+
+
+def _again(table: Table, size: int, lost: Floats) -> Ints:
+    """µs until a message comes through of which that share is lost at each attempt."""
+    drawn = table.draws.uniform(1, size)[0]
+    again = np.zeros(size, np.int64)
     chance: Floats = lost
     for _ in range(len(_RETRANSMIT) - 1):
         again += drawn < chance
         chance = chance * lost
-    late: Ints = np.rint(delay * 1000.0).astype(np.int64) + _RETRANSMIT[again]
+    late: Ints = _RETRANSMIT[again]
     return late
 
 

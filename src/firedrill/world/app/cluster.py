@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from firedrill.world import mesh
+from firedrill.world.app.acting import acting_rules, lasts
 from firedrill.world.app.flags import apply_flags, read_flags
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.routes import Running, find_routes
@@ -228,9 +229,17 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         if _lacks(graph, pod):
             by_pod["error"][number] = 1.0
     places = {f"pod/{pod.state.uid}": number for number, pod in enumerate(pods)}
+    special = []
     for row in world.cluster.part(kube_effects.Effects).rows:
-        kind, factor = _ROWS[row.parameter]
         place = places.get(row.on)
+        if row.container and (place is None or not lasts(row, pods[place])):
+            continue
+        if row.parameter == "gc_pause_ms" and place is not None:
+            by_pod["steal"][place] += row.value * 0.001
+        if _is_special(row):
+            special.append(row)
+            continue
+        kind, factor = _ROWS[row.parameter]
         if row.on.startswith("node/"):
             name = row.on[5:]
             if kind in near and name in nodes:
@@ -253,6 +262,7 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
     }
     load = apply_flags(graph, read_flags(graph, pods), arrays)
     leak = arrays.pop("leak")
+    acts = acting_rules(graph, topology, pods, special)
     return Effects(
         pod_delay=by_pod["delay"],
         pod_loss=np.minimum(by_pod["loss"], 1.0),
@@ -266,8 +276,15 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         pod_ballast=by_pod["ballast"],
         pod_leak=by_pod["leak"] + leak[topology.service],
         load=load,
+        **acts._asdict(),
         **arrays,
     )
+
+
+def _is_special(row: kube_effects.Effect) -> bool:
+    """Whether a row is about some calls only."""
+    partial = bool(row.peers or row.detail or row.container) or row.share < 1000
+    return row.parameter not in _ROWS or (partial and row.parameter in _PARTIAL)
 
 
 def _lacks(graph: Graph, pod: Running) -> bool:
@@ -288,3 +305,4 @@ _ROWS: dict[kube_effects.Parameter, tuple[str, float]] = {
     "io_delay_ms": ("io", 1.0),
     "frozen": ("frozen", 1.0),
 }
+_PARTIAL = frozenset({"delay_ms", "loss", "io_delay_ms", "mem_ballast_mb"})

@@ -27,6 +27,7 @@ _FAIL_TIME[[kinds.DROPPED, kinds.DNS_TIMEOUT]] = (_CONNECT, 10_000_000)
 """µs until a caller without patience of its own sees that outcome."""
 _FINAL = np.zeros(len(kinds.KINDS), np.bool_)
 _FINAL[[kinds.OK, kinds.AUTH, kinds.PROTOCOL, kinds.DENIED, kinds.NOT_FOUND, kinds.NO_BACKEND]] = True
+_FINAL[kinds.UNREADABLE] = True
 """Outcomes after which nobody tries again."""
 
 
@@ -106,7 +107,7 @@ def _up(table: Table, batch: Batch, service: Service, depth: int) -> Answers:
         here = slice(low, high)
         took = service.busy[here] + batch.inner[here]
         arrived, edge = batch.arrived[here], batch.edge[here]
-        seen = np.where(batch.server_kind[here] == kinds.OK, kinds.OK, kinds.FAILED)
+        seen = np.where(batch.server_kind[here] == kinds.OK, batch.answer[here], kinds.FAILED)
         kind = np.where(arrived, seen, batch.code[here])
         total = np.where(arrived, service.net[here] + took, _FAIL_TIME[batch.code[here]])
         if service.pool is not None:

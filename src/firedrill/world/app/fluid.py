@@ -34,6 +34,7 @@ class Fluid:
     Attributes:
         rate: requests per second that users make.
         consumed: messages that are worked on in this tick, by consumer.
+        edges: attempts per second, by edge.
         probability: that a slot's call is made, by edge, for a warm cache; caches are seen to by rows.
         wait_share, wait_mean: by station: the share that waits, and how long these do on average.
         late_share, late_mean: by pod: the share that comes when the quota of a period is used up, and how
@@ -47,6 +48,7 @@ class Fluid:
 
     rate: float
     consumed: Floats
+    edges: Floats
     wait_share: Floats
     wait_mean: Floats
     late_share: Floats
@@ -84,6 +86,8 @@ def consumed_messages(graph: Graph, state: State, inputs: Inputs) -> Floats:
     if not consumers:
         return np.zeros(0)
     here = (topology.flow_edge >= graph.entries) & (topology.flow_edge < graph.roots)
+    if inputs.effects.silent is not None:
+        here &= ~inputs.effects.silent[topology.flow_pod]
     pod, number = topology.flow_pod[here], topology.flow_edge[here] - graph.entries
     op = graph.edge_target[topology.flow_edge[here]]
     least = (
@@ -186,6 +190,7 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
     return Fluid(
         rate=rate,
         consumed=consumed,
+        edges=edges,
         wait_share=share,
         wait_mean=long,
         late_share=late_share,

@@ -99,6 +99,8 @@ class Operation:
         calls: in the order in which they are made.
         error: text of its own failures.
         logs: names of templates of the lines that a request writes.
+        clock_ms: it compares dates with the clock, such as those of tokens or cards, and fails where that is
+            wrong by more than this; 0 for never.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Operation:
     calls: tuple[Call, ...] = ()
     error: str = ""
     logs: tuple[str, ...] = ()
+    clock_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ def _operation(fields: Fields, name: str) -> Operation:
             calls=fields.list_of("calls", _call),
             error=fields.text("error", ""),
             logs=fields.texts("logs"),
+            clock_ms=int(fields.number("clock_ms", 0, high=10**12)),
         )
     )
 

@@ -25,6 +25,7 @@ ABORTED: Final = 13
 DENIED: Final = 14
 NOT_FOUND: Final = 15
 NO_BACKEND: Final = 16
+UNREADABLE: Final = 17
 KINDS: Final = (
     "ok",
     "failed",
@@ -43,11 +44,12 @@ KINDS: Final = (
     "denied",
     "not_found",
     "no_backend",
+    "unreadable",
 )
 """Outcomes by number. `failed`: the program itself; `upstream`: a call that it needs; `overload`: the callee
 refused for want of room; `pool`: no connection of the caller's pool became free; `aborted`: by a proxy;
 `denied`: by a policy of a proxy; `not_found`: nobody there knows what was asked for; `no_backend`: the route
-of a gateway leads nowhere."""
+of a gateway leads nowhere; `unreadable`: the callee answered, and the caller cannot make sense of it."""
 
 Ints = NDArray[np.int64]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.app.graph import Graph
+from firedrill.world.app.rules import Rule, Thrown
 from firedrill.world.app.topology import Topology
 
 Floats = NDArray[np.float64]
@@ -82,6 +84,10 @@ class Effects:
         edge_code: outcome of each call that is not even tried; 0 where it is.
         messages: factor of the messages that a call puts into a queue, by edge.
         load: factor of the load.
+        rules: what acts on some calls only.
+        thrown: what programs say of failures of their own, where that is known.
+        silent: by pod: it takes no messages out of queues; None where all do.
+        skew: ms by which clocks are ahead, by pod.
     """
 
     pod_delay: Floats
@@ -102,6 +108,10 @@ class Effects:
     edge_code: NDArray[np.int64]
     messages: Floats
     load: float = 1.0
+    rules: tuple[Rule, ...] = ()
+    thrown: tuple[Thrown, ...] = ()
+    silent: NDArray[np.bool_] | None = None
+    skew: Mapping[int, int] = field(default_factory=dict)
 
 
 def no_effects(graph: Graph, topology: Topology) -> Effects:

@@ -10,6 +10,7 @@ from firedrill.world.app.batch import Batch
 from firedrill.world.app.fluid import Fluid
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.rows import Rows
+from firedrill.world.app.rules import Rule, crowded
 from firedrill.world.app.state import Inputs, State, hits
 from firedrill.world.app.tables import draw
 
@@ -44,6 +45,7 @@ class Table:
         quota: processor time of each pod in one period, where some have less than a whole processor.
         op_cpu, op_io, op_error: of operations, effects included.
         patience: of callers in µs by edge, that of proxies on the way included.
+        rules: that act on what arrives; those about bandwidth as what they come to in this tick.
     """
 
     def __init__(self, graph: Graph, state: State, inputs: Inputs, fluid: Fluid, draws: Draws) -> None:
@@ -78,6 +80,8 @@ class Table:
         dead = effects.pod_frozen | (effects.pod_loss >= _LOST)
         self._dead = dead if dead.any() else None
         self._aborts = effects.pod_abort if effects.pod_abort.any() else None
+        self._stops = tuple(rule for rule in effects.rules if rule.what in ("code", "name"))
+        self.rules = _resolved(graph, inputs, fluid) if len(effects.rules) > len(self._stops) else ()
 
     def place(self, edge: Ints, source: Ints) -> tuple[Ints, Ints]:
         """(pod, outcome so far) of calls: which endpoint each one gets, and whether it is let in."""
@@ -99,6 +103,13 @@ class Table:
             if chances is not None:
                 stopped = (drawn[1] < chances[pod]) & (code == kinds.OK)
                 code = np.where(stopped, outcome, code)
+        for rule in self._stops:
+            again = self.draws.uniform(1, len(edge))[0] if rule.share < 1.0 else drawn[1]
+            hit = rule.hits(edge, source, pod, again)
+            if rule.what == "name":
+                pod, code = np.where(hit, -1, pod), np.where(hit, int(rule.value), code)
+            else:
+                code = np.where(hit & (code == kinds.OK), int(rule.value), code)
         return pod, code
 
     def calls_made(self, edge: Ints, source: Ints, parent: Ints) -> Ints:
@@ -181,6 +192,35 @@ class Table:
         wanted = first + self._struck
         made = np.where(wanted > 0, (state.made + first / np.maximum(wanted, 1)) * 0.5, state.made)
         return attempts, made
+
+
+def _resolved(graph: Graph, inputs: Inputs, fluid: Fluid) -> tuple[Rule, ...]:
+    """The rules about what arrives, those about bandwidth as delays and losses by what is sent now."""
+    out = []
+    for rule in inputs.effects.rules:
+        if rule.what == "rate":
+            wait, lost = crowded(rule, _sent(graph, inputs, fluid, rule))
+            out.append(rule._replace(what="far", value=wait, more=0.0))
+            if lost:
+                out.append(rule._replace(what="loss", value=lost, more=0.0))
+        elif rule.what not in ("code", "name"):
+            out.append(rule)
+    return tuple(out)
+
+
+def _sent(graph: Graph, inputs: Inputs, fluid: Fluid, rule: Rule) -> float:
+    """Bytes per second of the calls, or the answers, that a rule is about."""
+    topology = inputs.topology
+    edge, pod = topology.flow_edge, topology.flow_pod
+    calls = fluid.edges[edge] * topology.flow_weight
+    if rule.pod is not None:
+        calls = calls * rule.pod[pod]
+    if rule.source is not None:
+        services = len(graph.app.services) + 1
+        every = np.bincount(topology.service, minlength=services)
+        some = np.bincount(topology.service[rule.source], minlength=services)
+        calls = calls * (some / np.maximum(every, 1))[graph.edge_service[edge]]
+    return float(calls.sum() * rule.bytes)
 
 
 def _moments(batches: list[Batch], size: int) -> tuple[Ints, Ints, Ints, Ints, Bools]:

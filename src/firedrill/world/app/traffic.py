@@ -240,7 +240,8 @@ def _weigh(world: World, graph: Graph, state: State, record: Record, pods: tuple
         full = bool(info.limit) and state.memory[number] > info.limit
         if not (told or full or latency > _FELT_MS or found.load.latency > _FELT_MS):
             continue
-        cpu = int(state.cpu[number] + steal[number] * info.cores * 1000.0)
+        taken = max(steal[number] * info.cores * 1000.0 - found.health.cpu, 0.0)
+        cpu = int(state.cpu[number] + taken)
         set_load(world, info.uid, info.container, Load(cpu, memory, latency))
 
 

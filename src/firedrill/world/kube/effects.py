@@ -7,16 +7,41 @@ parameter is about reads its rows; nobody else needs to know of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
 Parameter = Literal[
-    "delay_ms", "loss", "cpu_steal", "mem_ballast_mb", "mem_leak_mb_s", "io_delay_ms", "frozen"
+    "delay_ms",
+    "jitter_ms",
+    "loss",
+    "rate",
+    "cpu_steal",
+    "mem_ballast_mb",
+    "mem_leak_mb_s",
+    "io_delay_ms",
+    "io_error",
+    "frozen",
+    "http_abort",
+    "http_delay_ms",
+    "http_code",
+    "http_tamper",
+    "jvm_error",
+    "jvm_delay_ms",
+    "gc_pause_ms",
+    "dns_error",
+    "dns_random",
+    "clock_skew_ms",
 ]
-"""Delay added to each packet in ms; share of packets lost; share of the CPU limit taken by something else;
-memory held, memory growth, delay of disk operations; whether the pod's processes are stopped."""
+"""Of packets: delay added to each in ms, by how much that varies, share that is lost, bytes per second.
+`cpu_steal`: share of the CPU limit taken by something else; `mem_…`: memory held, and its growth.
+`io_delay_ms`, `io_error`: delay of disk operations, share that fails. `frozen`: the pod's processes are
+stopped. `http_…`: what a proxy before the pod does to requests: break them off (1), hold them, answer with a
+code, change them (1). `jvm_…`: of methods: share that throws, delay. `gc_pause_ms`: per second. `dns_…`:
+names that do not resolve (1), or to where nobody is (1). `clock_skew_ms`: how far ahead a clock is."""
+Detail = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +53,26 @@ class Effect:
         parameter: what it changes.
         value: how much, in the parameter's unit; shares in thousandths.
         source: the entity or program that causes it, for those who undo it.
+        peers: uids of pods: only packets from the pod to these; empty for all packets.
+        share: of the packets, requests or operations that are hit, in thousandths.
+        container, attempt: only while that run of that container lasts; -1 for whatever runs.
+        detail: what else it is about, as (name, text): `target`, `port`, `path`, `method` of requests,
+            `class`, `method`, `exception`, `message` of programs, `patterns` of names, `limit` of queues.
     """
 
     on: str
     parameter: Parameter
     value: int
     source: str
+    peers: frozenset[str] = frozenset()
+    share: int = 1000
+    container: str = ""
+    attempt: int = -1
+    detail: Detail = ()
+
+    def said(self, name: str) -> str:
+        """The detail of that name; empty where there is none."""
+        return next((text for key, text in self.detail if key == name), "")
 
 
 class Effects:
@@ -58,21 +97,31 @@ class Effects:
 
     def state(self) -> object:
         """All of it as plain data."""
-        return [self.version, [[row.on, row.parameter, row.value, row.source] for row in self.rows]]
+        return [self.version, [_plain(row) for row in self.rows]]
 
 
-def add(world: World, effect: Effect) -> None:
-    """Let an effect begin."""
+def _plain(row: Effect) -> list[object]:
+    out: list[object] = [row.on, row.parameter, row.value, row.source]
+    if row.peers or row.detail or row.container or row.share != 1000:
+        out += [sorted(row.peers), row.share, row.container, row.attempt, [list(pair) for pair in row.detail]]
+    return out
+
+
+def add(world: World, *effects: Effect) -> None:
+    """Let effects begin."""
     part = world.cluster.part(Effects)
-    part.rows = (*part.rows, effect)
+    part.rows = (*part.rows, *effects)
     part.version += 1
     _changed(world)
 
 
-def remove(world: World, source: str) -> None:
-    """Let the effects of a source end."""
+def remove(world: World, source: str, on: str = "") -> None:
+    """Let the effects of a source end, those on one thing only where it is named."""
     part = world.cluster.part(Effects)
-    part.rows = tuple(row for row in part.rows if row.source != source)
+    kept = tuple(row for row in part.rows if row.source != source or (on and row.on != on))
+    if len(kept) == len(part.rows):
+        return
+    part.rows = kept
     part.version += 1
     _changed(world)
 
@@ -85,6 +134,35 @@ def _changed(world: World) -> None:
 
 
 def total(world: World, on: tuple[str, ...], parameter: Parameter) -> int:
-    """The sum of a parameter over the effects on any of these."""
+    """The sum of a parameter over the effects on any of these, whoever is at the other end."""
+    return sum(row.value for row in rows_on(world, on, parameter))
+
+
+def rows_on(world: World, on: tuple[str, ...], *parameters: Parameter) -> list[Effect]:
+    """The rows on any of these that are about one of the parameters, and not about certain peers only."""
     rows = world.cluster.part(Effects).rows
-    return sum(row.value for row in rows if row.parameter == parameter and row.on in on)
+    if not rows:
+        return []
+    return [row for row in rows if row.parameter in parameters and row.on in on and not row.peers]
+
+
+def touches(row: Effect, port: int, method: str, path: str) -> bool:
+    """Whether a row about HTTP requests is about this one."""
+    wanted = row.said("method")
+    return (
+        row.said("port") in ("", "0", str(port))
+        and (not wanted or wanted.upper() == method.upper())
+        and like(row.said("path") or "*", path)
+    )
+
+
+@lru_cache(maxsize=4096)
+def like(pattern: str, text: str) -> bool:
+    """Whether a text is like a pattern in which `*` stands for anything and `?` for one character."""
+    places = {0}
+    for sign in pattern[:512]:
+        if sign == "*":
+            places = set(range(min(places), len(text) + 1)) if places else places
+        else:
+            places = {at + 1 for at in places if at < len(text) and sign in ("?", text[at])}
+    return len(text) in places
