@@ -119,7 +119,7 @@ def test_verdicts_are_the_same_again_and_on_forks(wrong_image: Broken, usual: se
         before=wrong_image.before.fork(),
         injections=wrong_image.injections,
         baseline=usual,
-        alerts=[Fired(name, dict(labels)) for name, labels in wrong_image.trials._wanted],
+        alerts=[Fired(name, dict(labels)) for name, labels in wrong_image.trials.wanted],
         limits=wrong_image.trials.limits,
     )
     assert other.cures(ask) == first
