@@ -48,7 +48,9 @@ def firing(world: Any) -> dict[str, str]:
     from firedrill.world.telemetry.monitoring import Monitoring
 
     found = world.cluster.part(Monitoring).rules.all_alerts("firing")
-    return {json.dumps(dict(alert.labels), sort_keys=True): dict(alert.labels)["alertname"] for alert in found}
+    return {
+        json.dumps(dict(alert.labels), sort_keys=True): dict(alert.labels)["alertname"] for alert in found
+    }
 
 
 def chosen(targets: Sequence[Any], count: int, name: str) -> list[Any]:
@@ -109,7 +111,13 @@ def _repaired(world: Any, injection: Any, known: set[str], usual: Any) -> dict[s
         acts, well = faults.active(world, injection), service.healthy(world, usual, world.now)
         if not left and not acts and well and minute >= 2:
             return {**out, "cleared": minute}
-    return {**out, "cleared": None, "left": left, "acts": acts, "outside": service.outside(world, usual, world.now)}
+    return {
+        **out,
+        "cleared": None,
+        "left": left,
+        "acts": acts,
+        "outside": service.outside(world, usual, world.now),
+    }
 
 
 def cell(job: tuple[str, str, int]) -> dict[str, Any]:
@@ -141,11 +149,11 @@ def results(path: Path = OUT) -> dict[tuple[str, str], dict[str, Any]]:
     return {(line["fault"], line["app"]): line for line in lines}
 
 
-def sweep(jobs: Iterable[tuple[str, str, int]], processes: int) -> None:
+def sweep(jobs: Iterable[tuple[str, str, int]], processes: int, path: Path) -> None:
     """Do what is asked for, a line for each as soon as it is done."""
     todo = sorted(jobs, key=lambda job: (job[0], job[1]))
-    OUT.parent.mkdir(exist_ok=True)
-    with multiprocessing.get_context("spawn").Pool(processes) as pool, OUT.open("a") as out:
+    path.parent.mkdir(exist_ok=True)
+    with multiprocessing.get_context("spawn").Pool(processes) as pool, path.open("a") as out:
         for number, done in enumerate(pool.imap_unordered(cell, todo), start=1):
             out.write(json.dumps(done) + "\n")
             out.flush()
@@ -162,7 +170,11 @@ def brief(done: dict[str, Any]) -> str:
     return head + " | ".join(
         f"{one['about'].rpartition('/')[2]}: shown {one['shown']} alerts {one['alerts']} lost {one['lost']} "
         f"cleared {one['cleared']}"
-        + (f" LEFT {one.get('left')} acts {one.get('acts')} {one.get('outside')}" if not one["cleared"] else "")
+        + (
+            f" LEFT {one.get('left')} acts {one.get('acts')} {one.get('outside')}"
+            if not one["cleared"]
+            else ""
+        )
         + (f" REFUSED {one['refused']}" if one["refused"] else "")
         for one in done["tries"]
     )
@@ -177,20 +189,22 @@ def main() -> None:
     parser.add_argument("--apps", nargs="*", default=list(APPS))
     parser.add_argument("--targets", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
     if given.page:
         from mechanisms_page import page
 
-        PAGE.write_text(page(results()))
+        PAGE.write_text(page(results(given.out)))
         return
-    known = {} if given.again else results()
+    known = {} if given.again else results(given.out)
     names = given.only or list(faults.library())
     os.nice(5)
     sweep(
         [(name, app, given.targets) for name in names for app in given.apps if (name, app) not in known],
         given.jobs,
+        given.out,
     )
 
 

@@ -8,7 +8,7 @@ from firedrill.faults._diff import differences, plain, value_at
 from firedrill.faults.base import Change, Injection
 from firedrill.world.kube import effects
 from firedrill.world.kube.kubelet.state import PARTS, node_of
-from firedrill.world.kube.objects import uid_of
+from firedrill.world.kube.objects import is_deleting, uid_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -57,6 +57,8 @@ def in_place(world: World, change: Change) -> bool:
     if change.resource in {"node-part", "node-pressure"}:
         return _node_lacks(world, change)
     now = world.cluster.store.get(change.resource, change.namespace, change.name)
+    if now is not None and is_deleting(now):
+        now = None
     if change.after is None:
         return now is None
     if now is None:

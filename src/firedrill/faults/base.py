@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from firedrill.core.errors import InputError
 from firedrill.world.kube.api import ApiError
-from firedrill.world.kube.objects import Obj
+from firedrill.world.kube.objects import Obj, is_deleting
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -298,5 +298,7 @@ def _changes(world: World, undo: tuple[Undo, ...]) -> tuple[Change, ...]:
         key = (step.resource, step.namespace, step.name)
         if key not in out:
             after = None if step.resource in NO_OBJECTS else world.cluster.store.get(*key)
+            if after is not None and is_deleting(after):
+                after = None  # it only waits for its finalizers
             out[key] = Change(*key, before=step.was, after=after)
     return tuple(out.values())
