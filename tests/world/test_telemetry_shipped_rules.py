@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from firedrill.world.kube.objects import Obj, name_of, namespace_of
 from firedrill.world.telemetry import Monitoring, labels
 from firedrill.world.telemetry.producers import shipped_names, shipped_rules, watch
 from firedrill.world.telemetry.rules import Alert
+
+pytestmark = pytest.mark.slow
 
 MINUTE = 60_000
 Series = dict[tuple[str, ...], float]
@@ -209,10 +212,11 @@ def test_shipped_files_are_asked_for_by_name() -> None:
         shipped_rules("request-alerts", 'x"} or up{a="')
 
 
-def _fired(name: str, series: Series, minutes: int) -> dict[str, int]:
+def _fired(names: Sequence[str], series: Series, minutes: int) -> dict[str, int]:
     """Which alerts of a file fire, and after how long, while counters grow by so much each 15 s."""
     watched = Monitoring()
-    watched.rules.add(shipped_rules(name, "store"))
+    for name in names:
+        watched.rules.add(shipped_rules(name, "store"))
     start = now = 1_767_603_600_000
     watched.store.add_target("lab", {"job": "lab"}, now)
     made = [
@@ -239,7 +243,7 @@ def test_failing_and_slow_requests_fire() -> None:
         (*bucket, "2000"): 30.0,
         (*bucket, "+Inf"): 30.0,
     }
-    assert _fired("request-alerts", good, 15) == {}
+    assert _fired(["request-alerts", "queue-alerts"], good, 15) == {}
     bad: Series = {
         **good,
         (*bucket, "100"): 20.0,
@@ -248,7 +252,7 @@ def test_failing_and_slow_requests_fire() -> None:
         ("kafka_consumer_group_lag_sum_ratio",): 9.0,
         ("kafka_consumer_group_members",): 0.0,
     }
-    found = _fired("request-alerts", bad, 15)
+    found = _fired(["request-alerts", "queue-alerts"], bad, 15)
     waits = {
         "HighRequestErrorRate": 3,
         "HighRequestLatency": 3,
@@ -264,13 +268,13 @@ def test_a_mesh_is_watched() -> None:
     """Answers with errors, and sources that open no connections."""
     pair = ("source_workload_namespace", "store", "source_canonical_service", "gateway")
     good: Series = {("istio_requests_total", *pair, "response_code", "200"): 5.0}
-    assert _fired("mesh-alerts", good, 12) == {}
+    assert _fired(["mesh-alerts"], good, 12) == {}
     bad: Series = {
         ("istio_requests_total", *pair, "response_code", "503"): 5.0,
         ("istio_tcp_connections_opened_total", *pair): 0.0,
         ("request_result_total", "destination_app", "productpage", "response_code", "200"): 0.0,
     }
-    assert set(_fired("mesh-alerts", bad, 12)) == {
+    assert set(_fired(["mesh-alerts"], bad, 12)) == {
         "HighRequestErrorRate",
         "NoRequestsOpened",
         "NoRequestsReceived",

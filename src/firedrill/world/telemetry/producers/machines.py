@@ -13,6 +13,7 @@ from firedrill.world.kube.kubelet.state import PARTS, Container, NodeState, PodS
 from firedrill.world.kube.objects import containers_of, dig, name_of
 from firedrill.world.kube.qos import limit_of, qos_class, request_of
 from firedrill.world.telemetry.monitoring import Monitoring
+from firedrill.world.telemetry.producers import opencost
 from firedrill.world.telemetry.producers.gauges import document, gauges, series, write
 from firedrill.world.telemetry.producers.state import Metered, Metering
 
@@ -43,9 +44,14 @@ def update(world: World) -> None:
     part, store = world.cluster.part(Metering), world.cluster.part(Monitoring).store
     names = {name_of(obj) for obj in world.cluster.store.list("nodes")}
     for target in [name for name in part.machines if name.partition("/")[2] not in names]:
+        if target.startswith(opencost.TARGET):
+            store.retire(part.machines.pop(target).block, world.now)
+            continue
+        for run in part.runs.pop(target, {}).values():
+            if run.cost >= 0:
+                store.retire(run.cost, world.now)
         store.remove_target(target, world.now)
         del part.machines[target]
-        part.runs.pop(target, None)
     moment = world.now % store.interval_ms
     due = [
         node
@@ -89,6 +95,7 @@ def _has_traffic(world: World) -> bool:
 def _health(world: World, part: Metering, store: SeriesStore, node: NodeState) -> None:
     obj = world.cluster.store.get("nodes", "", node.name)
     cores = _cores(obj)
+    opencost.node(world, part, store, node.name, obj)
     for scrape in document()["scrapes"]:
         name = f"{scrape['name']}/{node.name}"
         if name not in part.machines:
@@ -132,6 +139,7 @@ def _containers(
     for key, gone in before.items():
         if key not in runs:
             store.retire(gone.block, world.now)
+            store.retire(gone.cost, world.now)
     part.runs[target] = runs
     return cpu, memory
 
@@ -157,6 +165,8 @@ def _begin(
     }
     what = gauges("containers", limited=bool(limit))
     block = store.block(target, series(what, common), world.now)
+    requests = request_of(spec, "cpu") / 1000, float(request_of(spec, "memory"))
+    cost = opencost.begin_container(world, store, common, state.node)
     constants = {
         "container_spec_memory_limit_bytes": float(limit_of(spec, "memory")),
         "container_spec_cpu_shares": float(max(request_of(spec, "cpu") * 1024 // 1000, 2)),
@@ -164,7 +174,7 @@ def _begin(
     row = store.values(block)
     for place, one in enumerate(what):
         row[place] = constants.get(one.name, 0.0)
-    return Metered(block, limit, found.run.started)
+    return Metered(block, limit, found.run.started, cost, requests)
 
 
 def _measure(
@@ -200,6 +210,7 @@ def _measure(
     }
     kept = {one.source: float(row[place]) for place, one in enumerate(what) if one.source not in values}
     write(store, known.block, what, values | kept)
+    opencost.write_container(store, known, milli, size)
     return known._replace(at_ms=world.now)
 
 

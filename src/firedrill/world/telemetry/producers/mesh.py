@@ -162,7 +162,7 @@ def update(world: World, names: Names, graph: Graph, topology: Topology, rows: R
         return
     if not any(target.name == TARGET for target in store.targets()):
         labels = {"job": TARGET, "instance": f"{TARGET}.monitoring.svc:15090"}
-        store.add_target(TARGET, labels, world.now, offset_ms=5000)
+        store.add_target(TARGET, labels, world.now, offset_ms=0)
     _retire(world, part, store, {info.uid for info in topology.pods})
     web = np.array([call.protocol in {"http", "grpc"} for call in graph.edge_call])
     here = np.flatnonzero(~np.isin(rows.edge, np.arange(graph.entries, graph.roots)) & (rows.source >= 0))

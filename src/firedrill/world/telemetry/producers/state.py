@@ -27,11 +27,15 @@ class Metered(NamedTuple):
         block: its rows in the store.
         limit: thousandths of a core; 0 for none.
         at_ms: up to when its processor time has been counted.
+        cost: its rows of what it is given; -1 for none.
+        requests: cores and bytes that it asks for.
     """
 
     block: int
     limit: int
     at_ms: int
+    cost: int = -1
+    requests: tuple[float, float] = (0.0, 0.0)
 
 
 class Metering:

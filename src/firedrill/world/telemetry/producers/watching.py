@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.sim.handlers import find_handler, handler
 from firedrill.world.telemetry.monitoring import Monitoring
-from firedrill.world.telemetry.producers import clusterstate, machines, podtargets
+from firedrill.world.telemetry.producers import clusterstate, machines, opencost, podtargets
 from firedrill.world.telemetry.producers.gauges import describe
 from firedrill.world.telemetry.producers.state import Metering
 
@@ -40,6 +40,7 @@ def watch(world: World, rules: Iterable[Group] = ()) -> Monitoring:
     part.on = True
     watched.rules.add(rules)
     clusterstate.begin(world, watched.store)
+    opencost.begin(world, watched.store)
     describe(watched.store)
     world.schedule(STEP_MS - world.now % STEP_MS, "telemetry.step", priority=_LATE)
     return watched

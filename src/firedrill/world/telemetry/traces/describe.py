@@ -181,12 +181,11 @@ class Describer:
         return found
 
     def _name(self, edge: int, service: int, *, server: bool) -> str:
-        call = self.names.calls[edge]
-        shapes = tables().get(call.protocol) or tables()["tcp"]
-        family = failures.family(self.names.services[service].language)
-        own = tables()["names"].get(family, {}).get(call.protocol) if not server else None
-        shape = str(own or shapes["server" if server else "client"]["name"])
-        return shape.format(**self._words(edge))
+        call, words = self.names.calls[edge], self._words(edge)
+        if server:
+            shapes = tables().get(call.protocol) or tables()["tcp"]
+            return str(shapes["server"]["name"]).format(**words)
+        return _client_name(self.names.services[service].language, call.protocol, words)
 
     def span_kind(self, edge: int, *, server: bool) -> str:
         """The kind of the span of a call, at either end of it."""
@@ -242,25 +241,10 @@ class Describer:
         return tuple(pairs)
 
     def _words(self, edge: int) -> dict[str, str]:
-        """What names and attributes of the spans of a call are made of, whatever became of it."""
         call = self.names.calls[edge]
         target = self.names.operations[call.target]
-        callee = self.names.services[target.service]
-        http = _HTTP.fullmatch(target.title)
-        method, route = (http[1], http[2]) if http else (target.title.rpartition("/")[2].split(" ")[0], "")
-        called = http[2].lstrip("/") if http else target.title
-        rpc = called.rpartition("/")
-        return {
-            "method": method if http or call.protocol != "http" else "POST",
-            "route": route,
-            "rpc_service": rpc[0],
-            "rpc_method": rpc[2],
-            "system": callee.database or call.protocol,
-            "statement": target.title,
-            "queue": call.queue,
-            "target": target.title,
-            "rpc": called,
-        }
+        system = self.names.services[target.service].database
+        return _words(call.protocol, target.title, system, call.queue)
 
     def resource(self, tick: Tick, pod: int, service: str) -> Attributes:
         """Attributes of what made a span: program, pod and node."""
@@ -292,6 +276,43 @@ class Describer:
             ("telemetry.sdk.version", version),
         ]
         return tuple(out)
+
+
+def client_span_name(language: str, protocol: str, title: str, system: str) -> str:
+    """How a program names its spans of calls to a data store.
+
+    Args:
+        language: of the caller.
+        protocol: of the call.
+        title: of the operation that is called.
+        system: kind of data store.
+    """
+    return _client_name(language, protocol, _words(protocol, title, system, ""))
+
+
+def _client_name(language: str, protocol: str, words: Mapping[str, str]) -> str:
+    shapes = tables().get(protocol) or tables()["tcp"]
+    own = tables()["names"].get(failures.family(language), {}).get(protocol)
+    return str(own or shapes["client"]["name"]).format(**words)
+
+
+def _words(protocol: str, title: str, system: str, queue: str) -> dict[str, str]:
+    """What names and attributes of the spans of a call are made of, whatever became of it."""
+    http = _HTTP.fullmatch(title)
+    method, route = (http[1], http[2]) if http else (title.rpartition("/")[2].split(" ")[0], "")
+    called = http[2].lstrip("/") if http else title
+    rpc = called.rpartition("/")
+    return {
+        "method": method if http or protocol != "http" else "POST",
+        "route": route,
+        "rpc_service": rpc[0],
+        "rpc_method": rpc[2],
+        "system": system or protocol,
+        "statement": title,
+        "queue": queue,
+        "target": title,
+        "rpc": called,
+    }
 
 
 @lru_cache(maxsize=4096)
