@@ -14,7 +14,7 @@ from firedrill.world.app.rows import KINDS
 from firedrill.world.build import make_world
 from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
-from firedrill.world.telemetry.logs import background, styles
+from firedrill.world.telemetry.logs import background, requests, styles
 from firedrill.world.telemetry.logs.logql import Engine, parse
 from firedrill.world.telemetry.logs.requests import RequestLines
 from firedrill.world.telemetry.traces import (
@@ -290,3 +290,14 @@ def test_a_follower_misses_nothing(world: World) -> None:
     whole = kubelet.read_log(twin, "default", pod, "server", since_ms=begin, timestamps=True)
     assert told == whole
     assert len(whole) > 100
+
+
+@pytest.mark.parametrize(("framework", "language"), PROGRAMS)
+def test_what_is_worked_out_once_says_the_same(
+    framework: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = _fixed(framework, language)
+    quick = list(RequestLines(fixed).of_tick(0))
+    monkeypatch.setattr(requests, "routine", lambda names, service, operation, one: one.told(server=True))
+    assert quick == list(RequestLines(fixed).of_tick(0))
+    assert sorted((said.at, said.text) for said in quick if said.place == 0) == _lines(fixed)

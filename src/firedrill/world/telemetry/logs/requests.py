@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.telemetry.logs import styles
+from firedrill.world.telemetry.logs.routine import routine
 from firedrill.world.telemetry.logs.styles import style_of
 from firedrill.world.telemetry.logs.wording import Wording
 from firedrill.world.telemetry.traces import ids
 from firedrill.world.telemetry.traces.describe import Describer
-from firedrill.world.telemetry.traces.requests import Names, Requests, Service, Tick
+from firedrill.world.telemetry.traces.requests import Ints, Names, Requests, Service, Tick
 
 Line = tuple[int, str]
 _LAG_MS = 60_000
@@ -39,6 +40,22 @@ class Said(NamedTuple):
     text: str
     trace: str
     span: str
+
+
+class _Chosen(NamedTuple):
+    """Rows of a tick, and the pods that write about them."""
+
+    places: Ints
+    rows: Ints
+
+    @classmethod
+    def of(cls, groups: Mapping[int, NDArray[Any]], places: Sequence[int]) -> Self | None:
+        """The rows of some pods; None where they have none."""
+        found = [(place, groups[place]) for place in places if place in groups]
+        if not found:
+            return None
+        owners = np.repeat(np.array([place for place, _ in found]), [len(rows) for _, rows in found])
+        return cls(owners, np.concatenate([rows for _, rows in found]))
 
 
 class _Seen(NamedTuple):
@@ -89,43 +106,63 @@ class RequestLines:
         """All lines about the requests of a tick, whoever wrote them and whenever, in no order."""
         seen = self._seen(number)
         end = self._requests.until * _MS
-        for place in range(len(seen.tick.pods)):
-            yield from self._of_tick(seen, place, 0, end)
+        yield from self._of_places(seen, sorted({*seen.served, *seen.called, *seen.refused}), 0, end)
 
     def _of_tick(self, seen: _Seen, place: int, start: int, end: int) -> Iterator[Said]:
-        rows, begin = seen.tick.rows, seen.tick.start * _MS
-        latest = (seen.tick.length + _LAG_MS) * 1000 - 1
-        for server, found in ((True, seen.served.get(place)), (False, seen.called.get(place))):
-            if found is None:
-                continue
-            first, length = (
-                (rows.server_start, rows.server_duration) if server else (rows.start, rows.duration)
-            )
-            moments = begin + np.minimum(first[found] + length[found], latest) * 1000 + found * 7919 % 900
-            inside = (moments >= start) & (moments < end)
-            for one in self._asked(seen.tick, place, found[inside], moments[inside]):
-                for number, text in enumerate(one.told(server=server)):
+        return self._of_places(seen, (place,), start, end)
+
+    def _of_places(self, seen: _Seen, places: Sequence[int], start: int, end: int) -> Iterator[Said]:
+        rows = seen.tick.rows
+        window = (start, end)
+        found = _Chosen.of(seen.served, places)
+        if found is not None:
+            asked = self._asked(seen.tick, found, rows.server_start, rows.server_duration, window)
+            for place, operation, kind, one in asked:
+                if kind:
+                    told = one.told(server=True)
+                else:
+                    told = routine(self._names, seen.tick.pods[place].service, operation, one)
+                for number, text in enumerate(told):
                     yield Said(place, one.at + number * 13, text, one.trace, one.span)
-        refused = seen.refused.get(place)
-        if refused is not None:
-            moments = begin + np.minimum(rows.start[refused] + 200, latest) * 1000 + refused * 7919 % 900
-            inside = (moments >= start) & (moments < end)
-            for one in self._asked(seen.tick, place, refused[inside], moments[inside]):
+        found = _Chosen.of(seen.called, places)
+        if found is not None:
+            for place, _, _, one in self._asked(seen.tick, found, rows.start, rows.duration, window):
+                for number, text in enumerate(one.told(server=False)):
+                    yield Said(place, one.at + number * 13, text, one.trace, one.span)
+        found = _Chosen.of(seen.refused, places)
+        if found is not None:
+            for place, _, _, one in self._asked(seen.tick, found, rows.start, 200, window):
                 for text in one.refusal():
                     yield Said(place, one.at, text, one.trace, one.span)
 
-    def _asked(self, tick: Tick, place: int, rows: NDArray[Any], moments: NDArray[Any]) -> Iterator[Wording]:
-        """The requests of some rows, with their ids."""
-        if not len(rows):
+    def _asked(
+        self, tick: Tick, chosen: _Chosen, first: Ints, length: Ints | int, window: tuple[int, int]
+    ) -> Iterator[tuple[int, int, int, Wording]]:
+        """(place, operation, outcome for the callee, words) of those rows that are told within a window."""
+        rows, seed = chosen.rows, self._requests.seed
+        ends = first[rows] + (length if isinstance(length, int) else length[rows])
+        latest = (tick.length + _LAG_MS) * 1000 - 1
+        moments = tick.start * _MS + np.minimum(ends, latest) * 1000 + rows * 7919 % 900
+        inside = np.flatnonzero((moments >= window[0]) & (moments < window[1]))
+        if not len(inside):
             return
-        seed = self._requests.seed
+        rows = rows[inside]
         high, low = ids.traces(seed, tick.number, tick.rows.root[rows])
         spans = ids.hexadecimal(ids.spans(seed, tick.number, rows, server=True))
-        halves = zip(ids.hexadecimal(high), ids.hexadecimal(low), strict=True)
-        for row, at, (first, second), span in zip(
-            rows.tolist(), moments.tolist(), halves, spans, strict=True
-        ):
-            yield Wording(self._names, self._describer, tick, row, place, at, first + second, span)
+        every = zip(
+            chosen.places[inside].tolist(),
+            rows.tolist(),
+            moments[inside].tolist(),
+            ids.hexadecimal(high),
+            ids.hexadecimal(low),
+            spans,
+            tick.rows.op[rows].tolist(),
+            tick.rows.server_kind[rows].tolist(),
+            strict=True,
+        )
+        for place, row, at, one, two, span, operation, kind in every:
+            words = Wording(self._names, self._describer, tick, row, place, at, one + two, span)
+            yield place, operation, kind, words
 
     def _seen(self, number: int) -> _Seen:
         found = self._ticks.get(number)
