@@ -155,7 +155,14 @@ def _http(
     passed = _delegated(world, state, found, path, host, get)
     if passed is not None:
         return passed
-    status = found.health.status
+    status, late = _before(world, state, port, path)
+    if status < 0:
+        return Outcome(False, f"{get}EOF")
+    if late and late + 2 * delay + latency(world, found) >= timeout * 1000:
+        return Outcome(
+            False, f"{get}context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        )
+    status = status or found.health.status
     if not status:
         bare = path.partition("?")[0]
         status = 200 if not paths or bare in paths else 404
@@ -164,6 +171,17 @@ def _http(
     if 200 <= status < 400:
         return GOOD
     return Outcome(False, f"HTTP probe failed with statuscode: {status}")
+
+
+def _before(world: World, state: PodState, port: int, path: str) -> tuple[int, int]:
+    """What a proxy before a pod makes of a GET: a status (0: the program's, -1: none at all), and ms."""
+    status, late = 0, 0
+    for row in effects.rows_on(world, (f"pod/{state.uid}",), "http_abort", "http_delay_ms", "http_code"):
+        if effects.touches(row, port, "GET", path):
+            late += row.value if row.parameter == "http_delay_ms" else 0
+            status = -1 if row.parameter == "http_abort" else status
+            status = row.value if row.parameter == "http_code" and status == 0 else status
+    return status, late
 
 
 def _broken(get: str, reply: str) -> Outcome:

@@ -30,7 +30,7 @@ def advance(world: World, pod: Obj, state: PodState, node: NodeState, item: Mapp
     """Do the next thing for a container that is to run; sets `busy` where that takes time."""
     found = state.containers[item["name"]]
     if found.running:
-        return state
+        return _renew(world, pod, state, found) if _changed(item, found) else state
     if found.ended:
         if not _restarts(pod, item, found):
             return state
@@ -45,6 +45,21 @@ def advance(world: World, pod: Obj, state: PodState, node: NodeState, item: Mapp
     if state.busy:
         return state
     return _prepare(world, pod, state, node, item, found)
+
+
+def _changed(item: Mapping[str, Any], found: Container) -> bool:
+    """Whether a container is to run another image than the one that it runs."""
+    image = str(item.get("image") or "")
+    if not found.image or found.killing or image == found.image:
+        return False
+    return parse_reference(image) is not None
+
+
+def _renew(world: World, pod: Obj, state: PodState, found: Container) -> PodState:
+    """End a run whose definition is no longer the pod's; the next one follows at once."""
+    message = f"Container {found.name} definition changed, will be restarted"
+    sync.tell(world, pod, "Normal", "Killing", message, found.name)
+    return running.kill(world, pod, state, found, "definition", None)
 
 
 def _restarts(pod: Obj, item: Mapping[str, Any], found: Container) -> bool:
@@ -145,7 +160,7 @@ def _prepare(
         sync.tell(
             world, pod, "Normal", "Pulled", f'Container image "{image}" already present on machine', name
         )
-        return _image_there(world, state, found, reference)
+        return _image_there(world, state, found, reference, image)
     if found.pull_failed >= 0 and world.now < found.pull_failed + found.pull_back_off:
         return _hold_pull(world, pod, state, found, image)
     return _pull(world, pod, state, node, found, reference, image)
@@ -226,7 +241,7 @@ def _pulled(world: World, uid: str, name: str, number: int) -> None:
     sync.tell(world, pod, "Normal", "Pulled", message, name)
     keep_node(world, replace(node, images={**node.images, reference.full: outcome.size}))
     heartbeat.images_changed(world, node.name)
-    _image_there(world, state, replace(found, pull_back_off=0, pull_failed=-1), reference)
+    _image_there(world, state, replace(found, pull_back_off=0, pull_failed=-1), reference, image)
 
 
 def _pull_failed(world: World, pod: Obj, state: PodState, found: Container, image: str, error: str) -> None:
@@ -255,9 +270,11 @@ def _go_ms(ms: int) -> str:
 # --- creation and start
 
 
-def _image_there(world: World, state: PodState, found: Container, reference: Reference) -> PodState:
+def _image_there(
+    world: World, state: PodState, found: Container, reference: Reference, image: str
+) -> PodState:
     digest = catalogue.digest_of(world, reference)
-    found = replace(found, image_id=f"{reference.repository}@{digest}")
+    found = replace(found, image_id=f"{reference.repository}@{digest}", image=image)
     number = found.run.attempt + 1 if found.run is not None else 0
     delay = world.rng.integer(30, 160, "kubelet.create", state.uid, found.name, number)
     world.schedule(delay, "kubelet.create", state.uid, found.name, number)

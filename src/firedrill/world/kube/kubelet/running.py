@@ -236,7 +236,7 @@ def end(world: World, state: PodState, found: Container, code: int, reason: str 
         return state
     reason = reason or ("Completed" if code == 0 else "Error")
     done = replace(run, finished=world.now, code=code, reason=reason)
-    renew = found.killing in {"liveness", "startup"}
+    renew = found.killing in {"liveness", "startup", "definition"}
     found = replace(
         found,
         run=done,

@@ -77,6 +77,7 @@ class Container:
         waiting, message: why it does not run now; empty where it runs or has ended.
         run, previous: the newest run and the one before.
         image_id: once the image is there.
+        image: the name by which the image of its newest run was asked for.
         health: of the program, as faults change it.
         load: of the program, as its requests make it.
         started: it has passed its start-up probe.
@@ -110,6 +111,7 @@ class Container:
     pull_back_off: int = 0
     pull_failed: int = -1
     pulls: int = 0
+    image: str = ""
 
     @property
     def running(self) -> bool:
