@@ -8,6 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from firedrill.core.errors import InputError
+from firedrill.faults._itbench import Naming, from_itbench, itbench_namings
 from firedrill.faults.acting import active
 from firedrill.faults.base import (
     Change,
@@ -30,6 +31,7 @@ __all__ = [
     "Fault",
     "Hop",
     "Injection",
+    "Naming",
     "Parameter",
     "Step",
     "Target",
@@ -37,7 +39,9 @@ __all__ = [
     "active",
     "apply",
     "find",
+    "from_itbench",
     "inject",
+    "itbench_namings",
     "library",
     "misfit",
     "propagation",
@@ -60,12 +64,16 @@ def library() -> Mapping[str, Fault]:
 
 
 def find(name: str) -> Fault:
-    """The mechanism of that id, or of that name in the field.
+    """The mechanism of that id, or of that name in the field, ITBench's included.
 
     Raises:
         InputError: there is none.
     """
-    for fault in library().values():
+    known = library()
+    naming = itbench_namings().get(name)
+    if name not in known and naming is not None and naming.mechanism in known:
+        return known[naming.mechanism]
+    for fault in known.values():
         if name == fault.id or name in fault.aliases:
             return fault
     raise InputError(f"there is no fault {name!r}", mend=f"take one of {', '.join(library())}")

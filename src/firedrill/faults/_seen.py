@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from firedrill.faults import fitting
+from firedrill.world import mesh
 from firedrill.world.kube.kubelet.nettools import route_from
 from firedrill.world.kube.objects import condition, dig, labels_of, name_of
 from firedrill.world.kube.selectors import selects
@@ -45,6 +46,17 @@ def _slow(look: Look, _: str) -> bool:
     """Calls take far longer on average, or fail."""
     now, before = _counts(look.world), _counts(look.healthy)
     return now[2] > 1.25 * before[2] or _failing(look, "")
+
+
+def _troubled(look: Look, _: str) -> bool:
+    """Calls fail, take far longer, or are far more; messages pile up; a program is killed."""
+    worse = (_slow, _surging, _lagging)
+    return any(symptom(look, "") for symptom in worse) or look.restarts("")
+
+
+def _unheard(look: Look, _: str) -> bool:
+    """Calls fail, or a probe gets no answer."""
+    return _failing(look, "") or look.event("Unhealthy")
 
 
 def _surging(look: Look, _: str) -> bool:
@@ -102,6 +114,15 @@ def _unlimited(look: Look, _: str) -> bool:
     )
 
 
+def _unmeshed(look: Look, _: str) -> bool:
+    """Pods of the application that took part in a mesh do so no more."""
+    for space in fitting.namespaces(look.healthy):
+        for pod in look.store.list("pods", space):
+            if mesh.in_mesh(look.healthy, pod) and not mesh.in_mesh(look.world, pod):
+                return True
+    return False
+
+
 SYMPTOMS: Mapping[str, Callable[[Look, str], bool]] = {
     "failing": _failing,
     "slow": _slow,
@@ -111,4 +132,7 @@ SYMPTOMS: Mapping[str, Callable[[Look, str], bool]] = {
     "gone": _gone,
     "maxed": _maxed,
     "unlimited": _unlimited,
+    "unmeshed": _unmeshed,
+    "troubled": _troubled,
+    "unheard": _unheard,
 }

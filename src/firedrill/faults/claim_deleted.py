@@ -8,17 +8,41 @@ from typing import TYPE_CHECKING, Any
 from firedrill.faults import fitting
 from firedrill.faults._changes import WORKLOAD, Outcome, drop
 from firedrill.faults._making import delete_pods
-from firedrill.faults.base import Fault, Parameter, Target, register
-from firedrill.world.kube.objects import name_of
+from firedrill.faults.base import Fault, Injection, Parameter, Step, Target, register
+from firedrill.faults.reverting import fresh
+from firedrill.world.kube.objects import dig, name_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
+    from firedrill.world.kube.objects import Obj
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     gone = drop(world, "persistentvolumeclaims", args["namespace"], args["claim"])
     delete_pods(world, args)
     return (f"{args['namespace']}/PersistentVolumeClaim/{args['claim']}",), (gone,)
+
+
+def _repair(world: World, injection: Injection) -> tuple[Step, ...]:
+    """The claim as it was, with its volume, which waits for a claim that is gone."""
+    change = next(item for item in injection.changes if item.resource == "persistentvolumeclaims")
+    was, space, name = change.before, change.namespace, change.name
+    if was is None or world.cluster.store.get(change.resource, space, name) is not None:
+        return ()
+    made = Step("make the claim anew", "create", change.resource, space, name, fresh(was))
+    volume = str(dig(was, "spec", "volumeName", default=""))
+    if world.cluster.store.get("persistentvolumes", "", volume) is None:
+        return (made,)
+    keep = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": name, "namespace": space}
+    free: tuple[tuple[str, Obj | None], ...] = (
+        ("free its volume", None),
+        ("keep the volume for it", keep),
+    )
+    kept = (
+        Step(text, "patch", "persistentvolumes", "", volume, {"spec": {"claimRef": claim}})
+        for text, claim in free
+    )
+    return (*kept, made)
 
 
 def _fits(world: World) -> Iterator[Target]:
@@ -38,6 +62,7 @@ FAULT = register(
         text="Somebody deleted the claim. It stays as long as a pod uses it; when the pods were made anew it "
         "went, and the new ones wait for a claim that is not there.",
         fits=_fits,
+        repair=_repair,
         lacks="the application has no claim",
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from firedrill.core.errors import InputError
 from firedrill.faults._changes import SERVICE, Outcome, edit
 from firedrill.faults._variants import wrong_port
 from firedrill.faults.base import Fault, Parameter, Target, register
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     def change(obj: Obj) -> None:
-        obj["spec"]["ports"][0]["targetPort"] = int(port) if (port := str(args["port"])).isdecimal() else port
+        ports, wanted = obj["spec"]["ports"], str(args["existing"])
+        found = [item for item in ports if not wanted or str(item.get("targetPort")) == wanted]
+        if not found:
+            names = ", ".join(str(item.get("targetPort")) for item in ports)
+            raise InputError(f"no port has the target port {wanted}", field="existing", mend=f"take {names}")
+        found[0]["targetPort"] = int(port) if (port := str(args["port"])).isdecimal() else port
 
     undo = edit(world, "services", args["namespace"], args["name"], change)
     return (f"{args['namespace']}/Service/{args['name']}",), (undo,)
@@ -33,7 +39,11 @@ FAULT = register(
     Fault(
         id="service-port-mapping-mismatch",
         title="a Service sends its traffic to a port on which nothing listens",
-        parameters={**SERVICE, "port": Parameter("number or name of the target port", 9)},
+        parameters={
+            **SERVICE,
+            "port": Parameter("number or name of the target port", 9),
+            "existing": Parameter("the target port that is changed; that of the first port where empty", ""),
+        },
         inject=_inject,
         shows="unreachable-service",
         aliases=("service_port_mapping_mismatch",),

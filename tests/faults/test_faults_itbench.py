@@ -1,0 +1,58 @@
+"""ITBench's ids: each is a mechanism of the library, and its arguments are understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firedrill import faults
+from firedrill.core.errors import InputError
+
+LATER = {
+    "disabled-istio-ambient-mode-kubernetes-namespace",
+    "kubernetes-api-server-request-surge",
+    "scheduled-chaos-mesh-experiment",
+    "strict-mutual-tls-istio-service-mesh-enforcement",
+    "traffic-denying-istio-gateway-authorization-policy",
+}
+"""Mechanisms of rooms of their own."""
+
+
+def told(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "otel-demo"}
+    return {"kubernetesObject": {"apiVersion": "apps/v1", "kind": kind, "metadata": meta}, **more}
+
+
+def test_all_ids_are_there() -> None:
+    assert len(faults.itbench_namings()) == 31
+
+
+@pytest.mark.parametrize("name", sorted(set(faults.itbench_namings()) - LATER))
+def test_an_id_is_a_mechanism_that_takes_its_arguments(name: str) -> None:
+    more = {
+        "container": {"name": "ad", "env": {"name": "AD_PORT", "value": "1"}},
+        "flag": {"name": "adFailure", "state": "on"},
+        "targetPort": 8080,
+        "loadGenerator": {"options": {"requestsPerSecond": 1000}},
+    }
+    mechanism, args = faults.from_itbench(name, told("Deployment", "ad", **more))
+    fault = faults.find(name)
+    assert fault.id == mechanism
+    assert set(args) <= set(fault.parameters)
+    assert all(key in args for key, item in fault.parameters.items() if item.default is None)
+
+
+def test_what_itbench_writes_itself() -> None:
+    mechanism, args = faults.from_itbench("nonexistent-kubernetes-workload-node", told("Deployment", "ad"))
+    assert mechanism == "node-selector-mismatch"
+    assert args["label"].startswith("kubernetes.io/hostname=invalid-node-")
+    again = faults.from_itbench("nonexistent-kubernetes-workload-node", told("Deployment", "ad"))[1]
+    assert again == args
+
+
+def test_what_is_missing_is_told() -> None:
+    with pytest.raises(InputError, match="container"):
+        faults.from_itbench("invalid-kubernetes-workload-container-command", told("Deployment", "ad"))
+    with pytest.raises(InputError, match="no fault"):
+        faults.from_itbench("melted-kubernetes-cluster", told("Deployment", "ad"))
