@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults import fitting
+from firedrill.faults._meshing import governed, serves
 from firedrill.faults.base import Injection
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of
 from firedrill.world.kube.selectors import selects
+from firedrill.world.mesh.state import AUTHENTICATIONS, AUTHORIZATIONS, GATEWAYS, ROUTES
 
 if TYPE_CHECKING:
     from firedrill.world import World
 
+_MESH = {
+    "AuthorizationPolicy": AUTHORIZATIONS,
+    "PeerAuthentication": AUTHENTICATIONS,
+    "Gateway": GATEWAYS,
+    "HTTPRoute": ROUTES,
+}
 _MOST_PODS = 20
 _READERS = {
     "ConfigMap": ("configMap", "configMapRef", "configMapKeyRef"),
@@ -74,8 +82,10 @@ def _first(world: World, injection: Injection, cause: str, title: str) -> Iterab
         about = fitting.entity(owner)
         if about == cause:
             yield owner, None
-        elif (kind == "Namespace" and namespace_of(owner) == name) or (
-            space in {namespace_of(owner), "cluster"} and _touches(world, injection, cause, owner)
+        elif (
+            (kind == "Namespace" and namespace_of(owner) == name)
+            or (space in {namespace_of(owner), "cluster"} and _touches(world, injection, cause, owner))
+            or (kind == "DaemonSet" and serves(world, space, owner))
         ):
             yield owner, Hop(cause, about, title, f"{about} is affected by it")
 
@@ -102,6 +112,9 @@ def _touches(world: World, injection: Injection, cause: str, owner: Obj) -> bool
         found = store.get("networkpolicies.networking.k8s.io", space, name)
         labels = dig(owner, "spec", "template", "metadata", "labels", default={})
         return found is not None and selects(dig(found, "spec", "podSelector", default={}), labels)
+    if kind in _MESH:
+        found = store.get(_MESH[kind], space, name)
+        return found is not None and owner in governed(world, found)
     if kind == "ServiceAccount":
         return bool(spec.get("serviceAccountName") == name)
     return kind in {"ResourceQuota", "LimitRange"}
