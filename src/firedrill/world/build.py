@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from firedrill.core.errors import InputError
+from firedrill.world import mesh
 from firedrill.world.kube import chaos, kubelet, programs, scheduler, volumes
 from firedrill.world.kube.api import ApiError, Client
 from firedrill.world.kube.cluster import Settings
@@ -24,7 +25,7 @@ from firedrill.world.world import World
 if TYPE_CHECKING:
     from firedrill.world.app.model import Application
 
-_LOOPS = (chaos, scheduler, volumes)  # importing these rooms registers their controllers
+_LOOPS = (chaos, mesh, scheduler, volumes)  # importing these rooms registers their controllers
 _DAY = 86_400_000
 _SETTLE = 300_000
 _RESTLESS = frozenset({"HorizontalPodAutoscaler", "CronJob", "Schedule"})
