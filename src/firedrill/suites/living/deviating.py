@@ -1,6 +1,7 @@
 """What an incident changes, and since when: the world held against its healthy twin.
 
-Services are judged by what their callers get in windows of half a minute; pods and nodes by how they stand.
+Services are judged by what their callers get in windows of half a minute, or of some minutes where requests
+are few; pods and nodes by how they stand.
 A thing deviates from the first of two looks in a row at which it differs by more than it usually varies.
 """
 
@@ -25,15 +26,16 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 Floats = NDArray[np.float64]
-WINDOW_MS: Final = 30_000
+_LENGTHS: Final = (30_000, 120_000, 300_000)
+"""Windows: the shortest in which a service usually gets enough requests."""
 _KINDS = {
     "deployments.apps": "Deployment",
     "statefulsets.apps": "StatefulSet",
     "daemonsets.apps": "DaemonSet",
 }
 _DEVIATIONS = 5.0
-_FEWEST = 5
-"""Requests in a window below which its shares say nothing."""
+_FEWEST, _ENOUGH = 5, 10
+"""Requests in a window below which its shares say nothing, and below which their number does not."""
 _FAILED, _SLOWER, _SLOWER_MS, _SILENT = 0.02, 1.5, 20.0, 0.5
 
 
@@ -99,11 +101,12 @@ class _Windows:
     p95: Floats
 
 
-def _windows(flows: Sequence[Flow], start: int, end: int) -> _Windows:
+def _windows(flows: Sequence[Flow], start: int, end: int, length: int) -> _Windows:
     buckets: dict[int, list[Flow]] = {}
+    whole = (end - start) // length * length
     for flow in flows:
-        if start < flow.at <= end:
-            buckets.setdefault((flow.at - 1 - start) // WINDOW_MS, []).append(flow)
+        if start < flow.at <= start + whole:
+            buckets.setdefault((flow.at - 1 - start) // length, []).append(flow)
     keys = sorted(buckets)
     requests = np.array([np.sum([f.requests for f in buckets[key]], axis=0) for key in keys], np.float64)
     failed = np.array([np.sum([f.failed for f in buckets[key]], axis=0) for key in keys], np.float64)
@@ -120,32 +123,55 @@ def _services(incident: Incident) -> Iterable[Deviation]:
     graph = incident.before.cluster.part(Traffic).graph
     if graph is None:
         return
-    times = incident.times
-    before = _windows(incident.seen.flows, times.baseline, times.fault)
-    after = _windows(incident.seen.flows, times.fault, times.end)
-    twin = _windows(incident.usual.flows, times.fault, times.end)
     entities = fronts(incident.before)
-    count = min(len(after.at), len(twin.at))
-    if not count:
-        return
+    views = [_view(incident, length) for length in _LENGTHS]
     for number, service in enumerate(graph.app.services):
-        usual = (before.requests[:, number], before.failed[:, number], before.p95[:, number])
-        enough = after.requests[:count, number] >= _FEWEST
-        failed = after.failed[:count, number]
-        limit = twin.failed[:count, number] + max(_FAILED, _DEVIATIONS * float(usual[1].std()))
-        slow = float(np.median(usual[2]))
-        patience = max(_SLOWER * slow, slow + _SLOWER_MS, slow + _DEVIATIONS * float(usual[2].std()))
-        expected = twin.requests[:count, number]
-        spread = _DEVIATIONS * np.sqrt(np.maximum(expected, 1.0))
-        quiet = after.requests[:count, number] < np.minimum(_SILENT * expected, expected - spread)
-        for what, wrong in (
-            ("its requests fail", enough & (failed > limit)),
-            ("its requests are slow", enough & (after.p95[:count, number] > patience)),
-            ("it gets fewer requests", quiet & (expected >= 2 * _FEWEST)),
-        ):
-            first = _lasting(list(wrong))
-            if first is not None:
-                yield Deviation(entities[service.name], after.at[first], what)
+        for view in views:
+            if view is None:
+                continue
+            usual = float(np.median(view.twin.requests[:, number]))
+            if usual >= _ENOUGH or view is views[-1]:
+                for what, wrong in _judged(view, number):
+                    first = _lasting(wrong)
+                    if first is not None:
+                        yield Deviation(entities[service.name], view.after.at[first], what)
+                break
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The windows of one length: before the fault, after it, and after it in the twin."""
+
+    before: _Windows
+    after: _Windows
+    twin: _Windows
+    count: int
+
+
+def _view(incident: Incident, length: int) -> _View | None:
+    times = incident.times
+    before = _windows(incident.seen.flows, times.baseline, times.fault, length)
+    after = _windows(incident.seen.flows, times.fault, times.end, length)
+    twin = _windows(incident.usual.flows, times.fault, times.end, length)
+    count = min(len(after.at), len(twin.at))
+    return _View(before, after, twin, count) if count and before.at else None
+
+
+def _judged(view: _View, number: int) -> Iterable[tuple[str, list[bool]]]:
+    """What is said of a service, and in which windows it is so."""
+    count, before = view.count, view.before
+    usual_failed, usual_p95 = before.failed[:, number], before.p95[:, number]
+    requests, expected = view.after.requests[:count, number], view.twin.requests[:count, number]
+    failed = view.after.failed[:count, number]
+    limit = view.twin.failed[:count, number] + max(_FAILED, _DEVIATIONS * float(usual_failed.std()))
+    slow = float(np.median(usual_p95))
+    patience = max(_SLOWER * slow, slow + _SLOWER_MS, slow + _DEVIATIONS * float(usual_p95.std()))
+    spread = _DEVIATIONS * np.sqrt(np.maximum(expected, 1.0))
+    quiet = requests < np.minimum(_SILENT * expected, expected - spread)
+    none = (requests == 0) & (expected >= _ENOUGH)
+    yield "its requests fail", list((requests >= _FEWEST) & (failed > limit))
+    yield "its requests are slow", list((requests >= _FEWEST) & (view.after.p95[:count, number] > patience))
+    yield "it gets fewer requests", list(none | (quiet & (expected >= _ENOUGH)))
 
 
 def _lasting(wrong: Sequence[bool]) -> int | None:
@@ -196,4 +222,4 @@ def _states(incident: Incident) -> list[tuple[State, State]]:
     return [(item, usual[item.at]) for item in here if item.at in usual]
 
 
-__all__ = ["WINDOW_MS", "Deviation", "deviations", "fronts", "workload_of"]
+__all__ = ["Deviation", "deviations", "fronts", "workload_of"]

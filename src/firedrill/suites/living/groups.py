@@ -76,7 +76,7 @@ def longest(starts: Iterable[str], steps: Iterable[tuple[str, str]]) -> int:
     for source, target in steps:
         onwards.setdefault(source, []).append(target)
     best, patience = 0, _PATIENCE
-    ways = [(start,) for start in starts]
+    ways: list[tuple[str, ...]] = [(start,) for start in starts]
     while ways and patience:
         way = ways.pop()
         patience -= 1

@@ -1,0 +1,87 @@
+"""Making one scenario of a draw: settled, simulated, told, checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from firedrill.core.errors import InputError
+from firedrill.suites.living.checking import check
+from firedrill.suites.living.drafting import Choice, Slot, settle
+from firedrill.suites.living.simulating import simulate
+from firedrill.suites.living.truth import tell
+from firedrill.suites.living.worlds import Worlds
+from firedrill.suites.living.writing import dump, scenario_of
+
+if TYPE_CHECKING:
+    from firedrill.suites.living.case import Case
+
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a slot.
+
+    Attributes:
+        number, mechanism, application: of the slot.
+        scenario: as plain data; None where nothing was kept.
+        refused: why, for each attempt that was not kept.
+        about: the case of each attempt, in short.
+    """
+
+    number: int
+    mechanism: str
+    application: str
+    scenario: dict[str, Any] | None
+    refused: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Made:
+        """The inverse of `to_json`."""
+        return cls(**{**data, "refused": tuple(data["refused"])})
+
+
+def make(choice: Choice, slot: Slot, name: str, worlds: Worlds, *, full: bool = False) -> Made:
+    """Try a slot a few times, each time aimed at something else, until a scenario may be kept.
+
+    Args:
+        choice: what the draw is made from.
+        slot: of the draw.
+        name: of the scenario.
+        worlds: where healthy worlds are kept.
+        full: whether causes are put to the test by healing too, which takes a few times as long.
+    """
+    refused: list[str] = []
+    for attempt in range(ATTEMPTS):
+        try:
+            case = settle(choice, slot, attempt, worlds)
+            if case is None:
+                refused.append("it does not fit this world")
+                break
+            found, why = _try(case, name, slot.difficulty, worlds, full=full)
+        except InputError as error:
+            found, why = None, f"cannot be injected: {error.problem}"
+        if found is not None:
+            return Made(slot.number, slot.mechanism, slot.application, found, tuple(refused))
+        refused.append(why)
+    return Made(slot.number, slot.mechanism, slot.application, None, tuple(refused))
+
+
+def _try(
+    case: Case, name: str, difficulty: str, worlds: Worlds, *, full: bool
+) -> tuple[dict[str, Any] | None, str]:
+    incident = simulate(case, worlds)
+    told = tell(incident, name)
+    checked = check(incident, told, difficulty)
+    if checked.refused:
+        return None, checked.refused
+    scenario = scenario_of(incident, told, name, certificate=checked.found)
+    return dump(scenario), ""
+
+
+__all__ = ["ATTEMPTS", "Made", "make"]
