@@ -114,9 +114,7 @@ def _windows(flows: Sequence[Flow], start: int, end: int, length: int) -> _Windo
     bounds = np.append(BOUNDS_US, 2 * BOUNDS_US[-1]) / 1000.0
     reached = np.cumsum(spread, axis=2) >= 0.95 * spread.sum(axis=2)[:, :, None]
     p95 = np.where(requests > 0, bounds[reached.argmax(axis=2)], 0.0)
-    return _Windows(
-        [start + key * WINDOW_MS for key in keys], requests, failed / np.maximum(requests, 1), p95
-    )
+    return _Windows([start + key * length for key in keys], requests, failed / np.maximum(requests, 1), p95)
 
 
 def _services(incident: Incident) -> Iterable[Deviation]:

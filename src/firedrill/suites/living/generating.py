@@ -1,7 +1,7 @@
 """Making suites: a draw is worked off by several processes, and what is done is never done twice.
 
-Every slot leaves a file behind. A suite that was interrupted goes on with the slots that have none; what comes
-out is the same, whoever did what.
+Every slot leaves a file behind. A suite that was interrupted goes on with the slots that have none; what
+comes out is the same, whoever did what.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from firedrill.suites.living.worlds import Worlds
 from firedrill.suites.living.writing import dump, scenario_of
 
 if TYPE_CHECKING:
+    from firedrill.faults.healing.certificate import Certificate
     from firedrill.suites.living.case import Case
 
 ATTEMPTS = 3
@@ -27,7 +28,6 @@ class Made:
         number, mechanism, application: of the slot.
         scenario: as plain data; None where nothing was kept.
         refused: why, for each attempt that was not kept.
-        about: the case of each attempt, in short.
     """
 
     number: int
@@ -80,8 +80,33 @@ def _try(
     checked = check(incident, told, difficulty)
     if checked.refused:
         return None, checked.refused
-    scenario = scenario_of(incident, told, name, certificate=checked.found)
+    kept = dict(checked.found)
+    cures: tuple[tuple[str, ...], ...] = ()
+    if full:
+        from firedrill.faults.healing.certificate import certificate
+
+        proof = certificate(incident, modalities=case.modalities)
+        if not proof.granted:
+            return None, proof.refused
+        cures = proof.causes
+        kept |= proof_of(proof)
+    scenario = scenario_of(incident, told, name, cures=cures, certificate=kept)
     return dump(scenario), ""
+
+
+def proof_of(proof: Certificate) -> dict[str, Any]:
+    """What a scenario's file says of its certificate: what was tried, and how it came out."""
+    return {
+        "granted": proof.granted,
+        "lasting": list(proof.lasting),
+        "tried": [
+            {"entities": list(item.entities), "cured": item.cured, "reason": item.reason}
+            for item in proof.tried
+        ],
+        "others": list(proof.others),
+        "seen": [asdict(item) for item in proof.seen],
+        "limits": dict(proof.limits),
+    }
 
 
 __all__ = ["ATTEMPTS", "Made", "make"]
