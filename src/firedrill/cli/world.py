@@ -65,11 +65,24 @@ def serve(
         typer.Option("--user", help="NAME or NAME=GROUP,GROUP: a further identity, with its own kubeconfig."),
     ] = None,
     traffic: Annotated[
-        bool, typer.Option("--traffic", help="Let the users of the one application that is named come.")
+        bool | None,
+        typer.Option(
+            "--traffic/--no-traffic", help="Whether an application's users come; by default they do."
+        ),
+    ] = None,
+    bare: Annotated[
+        bool,
+        typer.Option("--bare-manifests", help="Only an application's objects: no users, and nobody watches."),
     ] = False,
+    history: Annotated[
+        int, typer.Option(min=0, max=720, help="Minutes of telemetry that are there from the start.")
+    ] = 15,
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
 ) -> int:
-    """Serve a cluster for kubectl on this machine, until interrupted."""
+    """Serve a cluster for kubectl on this machine, until interrupted.
+
+    An application comes with its users, and is watched: by Prometheus, Alertmanager, Loki and Jaeger.
+    """
     from firedrill.gateway.kubernetes import Pace
     from firedrill.world.build import make_world
 
@@ -77,24 +90,45 @@ def serve(
     settings = _settings(version)
     if file is not None:
         _refuse_foreign(file)
-    package = _package(what or []) if traffic else None
+    package = None if bare else _package_of(what or [], needed=traffic is True)
     manifests = (
         [(package.name, obj) for obj in package.manifests] if package else _manifests(what or ["bare"])
     )
+    start = int(time.time() * 1000) - _ahead_ms(speed)
     try:
-        world = make_world(
-            seed,
-            nodes=nodes,
-            settings=settings,
-            manifests=[obj for _, obj in manifests],
-            start=int(time.time() * 1000) - _ahead_ms(speed),
-            application=package.application if package else None,
-        )
+        if package is not None:
+            world = _living(
+                package, seed, nodes, settings, start, history * 60_000, users=traffic is not False
+            )
+        else:
+            objects = [obj for _, obj in manifests]
+            world = make_world(seed, nodes=nodes, settings=settings, manifests=objects, start=start)
     except InputError as refused:
         raise _with_file(refused, manifests) from refused
+    # making it has taken a while, and clients ask about their own present
+    world.run_until_ms(max(int(time.time() * 1000) - _ahead_ms(speed), world.now))
     with tempfile.TemporaryDirectory(prefix="firedrill-world-") as folder:
         path = file or Path(folder) / "kubeconfig"
         return asyncio.run(_serve(world, others, Pace(speed=speed), path, port, as_json))
+
+
+def _living(
+    package: Package, seed: int, nodes: int, settings: Settings, start: int, history: int, *, users: bool
+) -> World:
+    """A world with an application that is watched, and that has been watched for so many ms."""
+    from firedrill.world.build import make_world
+    from firedrill.world.living import make_living
+
+    began = start - history
+    if users:
+        world = make_living(package, seed, nodes=nodes, settings=settings, start=began)
+    else:
+        from firedrill.world.telemetry.producers import shipped_rules, watch
+
+        world = make_world(seed, nodes=nodes, settings=settings, manifests=package.manifests, start=began)
+        watch(world, shipped_rules())
+    world.run_for(history)
+    return world
 
 
 @app.command("lint-app")
@@ -121,6 +155,27 @@ def lint_app(
         rest = f"{errors} errors, {len(found) - errors} warnings"
         sys.stdout.write(f"{package.name}: {services} services, {objects} objects; {rest}\n")
     raise typer.Exit(1 if errors else 0)
+
+
+def _package_of(what: list[str], *, needed: bool) -> Package | None:
+    """The application that is served with its users; None where none of that kind is named.
+
+    Raises:
+        InputError: it is needed and is none, or its graph is wrong.
+    """
+    from firedrill.world.app import application_names
+
+    if needed:
+        return _package(what)
+    if len(what) != 1:
+        return None
+    path = Path(what[0])
+    known = (
+        (path / "graph.yaml").is_file()
+        if path.is_dir()
+        else what[0] in application_names() and not path.exists()
+    )
+    return _package(what) if known else None
 
 
 def _package(what: list[str]) -> Package:
@@ -241,6 +296,7 @@ async def _serve(
             kubeconfig.write(own, served.kubeconfig([item]))
             files[item.name] = str(own)
         told = {"server": served.server, "kubeconfig": str(path), "users": files, "pid": _pid()}
+        told["addresses"] = serving.addresses(served)
         sys.stdout.write(json.dumps(told) + "\n" if as_json else _usage(world, pace, told))
         sys.stdout.flush()
         watching = asyncio.ensure_future(_report(served.host))
@@ -267,6 +323,10 @@ def _usage(world: World, pace: Pace, told: dict[str, Any]) -> str:
         "  kubectl get pods -A",
         "",
     ]
+    for name, address in list(told["addresses"].items())[1:]:
+        lines.append(f"  {name:<13} {address}")
+    if len(told["addresses"]) > 1:
+        lines.append("")
     for name, path in list(told["users"].items())[1:]:
         lines.append(f"  {name}: KUBECONFIG={path}")
     return "\n".join([*lines, "Stop it with Ctrl-C."]) + "\n"
