@@ -63,10 +63,12 @@ class Amount(NamedTuple):
     Attributes:
         traces: share of the traces, 0 to 1; whole ones, chosen by their ids.
         metrics_ms: least time between two samples of a series.
+        logs: share of the traces of which lines about what went well are kept; all others are kept.
     """
 
     traces: float = 1.0
     metrics_ms: int = 15_000
+    logs: float = 1.0
 
 
 WHOLE = Amount()
@@ -119,7 +121,7 @@ def export_incident(
 
         store = incident.world.cluster.part(Monitoring).store
         write_metrics(store, folder, Window(start, end, amount.metrics_ms))
-    _write_told(incident.world, folder, modalities, (start, end), amount.traces)
+    _write_told(incident.world, folder, modalities, (start, end), amount)
     if truth is not None:
         writer.ground_truth(truth)
     if truth_v2 is not None:
@@ -135,7 +137,7 @@ def _write_alerts(writer: IncidentWriter, minutes: Sequence[Minute]) -> None:
 
 
 def _write_told(
-    world: World, folder: Path, modalities: Collection[Modality], window: tuple[int, int], share: float
+    world: World, folder: Path, modalities: Collection[Modality], window: tuple[int, int], amount: Amount
 ) -> None:
     """Spans and lines, made together of each tick's requests."""
     if "traces" not in modalities and "logs" not in modalities:
@@ -148,10 +150,10 @@ def _write_told(
     told = requests_of(world)
     requests = Kept(told) if told is not None else None
     start, end = window
-    lines = LineTable(world, requests, start, end) if "logs" in modalities else None
-    spans = (
-        SpanTable(requests, start, end, share) if requests is not None and "traces" in modalities else None
-    )
+    lines = LineTable(world, requests, start, end, amount.logs) if "logs" in modalities else None
+    spans = None
+    if requests is not None and "traces" in modalities:
+        spans = SpanTable(requests, start, end, amount.traces)
     if requests is not None:
         # what began in an earlier tick may be told within the window
         for number in requests.ticks(start - _EARLIER_MS, end):

@@ -52,12 +52,16 @@ class LineTable:
         world: at the end of what is told.
         requests: of its application, or None where there is none.
         start, end: only lines of [start, end) ms.
+        share: of the traces of which lines about what went well are kept.
     """
 
-    def __init__(self, world: World, requests: Requests | None, start: int, end: int) -> None:
+    def __init__(
+        self, world: World, requests: Requests | None, start: int, end: int, share: float = 1.0
+    ) -> None:
         telling.listen()
         self._world = world
         self._window = (start * MS, end * MS)
+        self._share = share
         self._requests = RequestLines(requests) if requests is not None else None
         self._records = history.runs(world).records
         self._programs = _programs(requests)
@@ -75,7 +79,7 @@ class LineTable:
             return
         runs: dict[int, tuple[int, int]] = {}
         low, high = self._window
-        for said in self._requests.of_tick(tick.number):
+        for said in self._requests.of_tick(tick.number, self._share):
             place = said.place
             if place not in runs:
                 pod = tick.pods[place]

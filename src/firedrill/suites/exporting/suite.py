@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """Rises whenever the same scenario gives other bytes."""
-USUAL = Amount(traces=0.1, metrics_ms=60_000)
+USUAL = Amount(traces=0.1, metrics_ms=60_000, logs=0.1)
 """What is recorded of each incident of a suite unless more is asked for."""
 Progress = Callable[[int, int, str], None]
 """Told (scenarios written, scenarios wanted, the last one's name)."""

@@ -102,19 +102,29 @@ class RequestLines:
         out.sort(key=lambda line: line[0])
         return out
 
-    def of_tick(self, number: int) -> Iterator[Said]:
-        """All lines about the requests of a tick, whoever wrote them and whenever, in no order."""
+    def of_tick(self, number: int, share: float = 1.0) -> Iterator[Said]:
+        """All lines about the requests of a tick, whoever wrote them and whenever, in no order.
+
+        Args:
+            number: of the tick.
+            share: of the traces of which lines about what went well are told, as `traces.Sampling` has it.
+        """
         seen = self._seen(number)
         end = self._requests.until * _MS
-        yield from self._of_places(seen, sorted({*seen.served, *seen.called, *seen.refused}), 0, end)
+        writers = sorted({*seen.served, *seen.called, *seen.refused})
+        yield from self._of_places(seen, writers, 0, end, share)
 
     def _of_tick(self, seen: _Seen, place: int, start: int, end: int) -> Iterator[Said]:
         return self._of_places(seen, (place,), start, end)
 
-    def _of_places(self, seen: _Seen, places: Sequence[int], start: int, end: int) -> Iterator[Said]:
+    def _of_places(
+        self, seen: _Seen, places: Sequence[int], start: int, end: int, share: float = 1.0
+    ) -> Iterator[Said]:
         rows = seen.tick.rows
         window = (start, end)
         found = _Chosen.of(seen.served, places)
+        if found is not None and share < 1.0:
+            found = self._thinned(seen.tick, found, share)
         if found is not None:
             asked = self._asked(seen.tick, found, rows.server_start, rows.server_duration, window)
             for place, operation, kind, one in asked:
@@ -134,6 +144,12 @@ class RequestLines:
             for place, _, _, one in self._asked(seen.tick, found, rows.start, 200, window):
                 for text in one.refusal():
                     yield Said(place, one.at, text, one.trace, one.span)
+
+    def _thinned(self, tick: Tick, chosen: _Chosen, share: float) -> _Chosen:
+        rows = chosen.rows
+        high, _ = ids.traces(self._requests.seed, tick.number, tick.rows.root[rows])
+        kept = np.flatnonzero(ids.sampled(high, share) | (tick.rows.server_kind[rows] != 0))
+        return _Chosen(chosen.places[kept], rows[kept])
 
     def _asked(
         self, tick: Tick, chosen: _Chosen, first: Ints, length: Ints | int, window: tuple[int, int]
