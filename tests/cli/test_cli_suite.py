@@ -158,17 +158,17 @@ def test_generate_writes_a_suite_that_opens_and_lints(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     arguments = ("--count", 1, "--scale", 0.05, "--seed", 3, "--name", "tiny")
-    made = as_json(capsys, "generate", "--out", tmp_path / "a", *arguments)
+    made = as_json(capsys, "generate", "--backend", "snapshot", "--out", tmp_path / "a", *arguments)
     assert (made["name"], len(made["scenarios"])) == ("tiny", 1)
     assert made["provenance"]["seed"] == 3
-    code, out, _ = call(capsys, "generate", "--out", tmp_path / "b", *arguments)
+    code, out, _ = call(capsys, "generate", "--backend", "snapshot", "--out", tmp_path / "b", *arguments)
     assert code == 0
     assert "1 scenarios" in out
     assert as_json(capsys, "show", tmp_path / "b")["digest"] == made["digest"], (
         "the same seed, the same suite"
     )
     assert call(capsys, "lint", tmp_path / "a")[0] == 0
-    code, _, err = call(capsys, "generate", "--out", tmp_path / "a")
+    code, _, err = call(capsys, "generate", "--backend", "snapshot", "--out", tmp_path / "a")
     assert code == 2
     assert "not empty" in err
 

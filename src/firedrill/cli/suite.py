@@ -26,17 +26,27 @@ _SUITE = Annotated[str, typer.Argument(help="a registered name, name@version, or
 
 @app.command("list")
 def list_suites(as_json: _AS_JSON = False) -> None:
-    """Show the suites that were added, and the data sets that can be fetched."""
+    """Show the suites that come along, those that were added, and the data sets that can be fetched."""
     from firedrill import suites
     from firedrill.cli import _running
+    from firedrill.suites.living.packaged import packaged_head, packaged_names
+
+    packaged = [dict(packaged_head(name)) for name in packaged_names()]
 
     entries = suites.list_suites()
     known = suites.data_sets()
     if as_json:
         rows = [{**entry.model_dump(), "present": entry.present} for entry in entries]
         fetchable = [{"name": name, **known[name].model_dump()} for name in sorted(known)]
-        _running.write_json({"suites": rows, "data_sets": fetchable})
+        _running.write_json({"packaged": packaged, "suites": rows, "data_sets": fetchable})
         return
+    if packaged:
+        table = _table("comes along", "version", "scenarios", "digest", "about")
+        for head in packaged:
+            cells = (head[key] for key in ("name", "version", "scenarios", "digest", "title"))
+            name, version, count, digest, title = cells
+            table.add_row(*map(_plain, (name, version, count, _short(digest), title)))
+        _print_table(table)
     if entries:
         table = _table("name", "version", "scenarios", "digest", "where")
         for entry in entries:
@@ -189,35 +199,104 @@ def pull(
 
 @app.command()
 def generate(
-    out: Annotated[Path, typer.Option(help="the folder to write; must be new or empty")] = Path("generated"),
-    count: Annotated[int, typer.Option(min=1, help="how many incidents")] = 12,
+    out: Annotated[
+        Path,
+        typer.Option(help="the folder to write; new or empty, or one that was begun with the same options"),
+    ] = Path("generated"),
+    count: Annotated[int, typer.Option(min=1, help="how many scenarios")] = 12,
     seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 7,
-    scale: Annotated[float, typer.Option(min=0.01, help="how much telemetry, 1 is a small incident")] = 1.0,
+    domain: Annotated[str, typer.Option(help="sre")] = "sre",
+    difficulty: Annotated[str, typer.Option(help="easy, medium or hard; a mix where not given")] = "",
+    application: Annotated[list[str] | None, typer.Option(help="only these (repeatable)")] = None,
+    mechanism: Annotated[list[str] | None, typer.Option(help="only these faults (repeatable)")] = None,
+    life: Annotated[int | None, typer.Option(min=0, max=3, help="level of background life")] = None,
+    red_herrings: Annotated[
+        int | None, typer.Option(min=0, max=20, help="innocent changes shortly before the fault")
+    ] = None,
+    certificate: Annotated[
+        bool, typer.Option(help="prove causes by healing them, and nothing else; takes some times as long")
+    ] = True,
+    processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="how many work at once")] = 2,
+    backend: Annotated[
+        str, typer.Option(help="world: scenarios of living worlds; snapshot: recorded incidents without one")
+    ] = "world",
+    scale: Annotated[
+        float, typer.Option(min=0.01, help="of snapshots: how much telemetry, 1 is a small incident")
+    ] = 1.0,
     name: Annotated[str, typer.Option(help="the suite's name")] = "generated",
     as_json: _AS_JSON = False,
 ) -> None:
-    """Write synthetic incidents in the published form, with their ground truths."""
+    """Write new scenarios with their ground truths; goes on where it was interrupted."""
+    from firedrill.cli import _generating
+    from firedrill.core.errors import InputError
+
+    if domain != "sre":
+        raise InputError(f"nothing is generated for {domain!r}", field="--domain", mend="take sre")
+    if backend == "snapshot":
+        suite = _generating.snapshots(out, count=count, seed=seed, scale=scale, name=name)
+    elif backend == "world":
+        from firedrill.suites.living.drafting import Choice
+        from firedrill.suites.living.generating import Wanted
+
+        choice = Choice(
+            seed, difficulty, tuple(application or ()), tuple(mechanism or ()), life, red_herrings
+        )
+        wanted = Wanted(choice, count, name, certificate)
+        suite = _generating.worlds(wanted, out, processes=processes, quiet=as_json)
+    else:
+        raise InputError(f"no backend {backend!r}", field="--backend", mend="take world or snapshot")
+    if as_json:
+        _running_json(suite)
+        return
+    sys.stdout.write(f"{_plain(out)}  {suite.name}@{suite.version}  {len(suite.scenarios)} scenarios\n")
+
+
+def _running_json(suite: Suite) -> None:
+    from firedrill.cli import _running
+
+    _running.write_json(_suite_json(suite, suite.scenarios))
+
+
+@app.command()
+def export(
+    spec: Annotated[
+        str, typer.Argument(help="a suite of living worlds (name or folder), or a scenario file")
+    ],
+    out: Annotated[Path, typer.Argument(help="the folder to write; new, empty, or begun by the same export")],
+    layout: Annotated[str, typer.Option("--format", help="the layout: itbench-aa")] = "itbench-aa",
+    scenario: Annotated[list[str] | None, typer.Option(help="only these scenarios (repeatable)")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="at most so many")] = None,
+    traces: Annotated[float, typer.Option(min=0, max=1, help="share of the traces that is recorded")] = 0.1,
+    logs: Annotated[float, typer.Option(min=0, max=1, help="the same for lines about what went well")] = 0.1,
+    step: Annotated[int, typer.Option(min=15, help="seconds between two samples of a series")] = 60,
+    processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="how many work at once")] = 2,
+    as_json: _AS_JSON = False,
+) -> None:
+    """Let scenarios of living worlds happen and write them as recorded snapshots, with their truths."""
     from firedrill.cli import _running
     from firedrill.core.errors import InputError
     from firedrill.suites import open_suite
-    from firedrill.suites.generator import generate_suite
+    from firedrill.suites.exporting import Amount
+    from firedrill.suites.exporting.suite import export_suite, find_scenarios
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("is there already and not empty", source=str(out), mend="name another --out")
-    with _bar("writing", "incidents") as tick:
-        path = generate_suite(
+    if layout != "itbench-aa":
+        raise InputError(f"no layout {layout!r}", field="--format", mend="itbench-aa is the only one")
+    source = find_scenarios(spec)
+    with _bar("exporting", "incidents") as tick:
+        export_suite(
+            source,
             out,
+            names=scenario or (),
             count=count,
-            seed=seed,
-            scale=scale,
-            name=name,
-            progress=lambda done, total: tick(done, total, ""),
+            amount=Amount(traces, step * 1000, logs),
+            processes=processes,
+            progress=tick,
         )
-    suite = open_suite(path)
+    suite = open_suite(out)
     if as_json:
         _running.write_json(_suite_json(suite, suite.scenarios))
         return
-    sys.stdout.write(f"{_plain(path)}  {suite.name}@{suite.version}  {len(suite.scenarios)} scenarios\n")
+    sys.stdout.write(f"{_plain(out)}  {suite.name}@{suite.version}  {len(suite.scenarios)} scenarios\n")
 
 
 # -- output -----------------------------------------------------------------------------------------

@@ -23,9 +23,10 @@ from firedrill.suites.truths import Sources, find_truth, read_sources
 def open_suite(spec: str | Path) -> Suite:
     """The suite that ``spec`` names.
 
-    ``spec`` is a registered name, ``name@version``, or a path to: a folder in the ITBench-AA or ITBench-Lite
-    layout, a folder of incidents, one incident, or a scenario file. A registered name goes before a folder of
-    that name in the current directory; ``./name`` is always the folder. Scenarios that cannot be used are
+    ``spec`` is a registered name, the name of a suite that comes with Firedrill, ``name@version``, or a path
+    to: a folder in the ITBench-AA or ITBench-Lite layout, a folder of incidents, one incident, a folder of
+    scenario files, or a scenario file. A name goes before a folder of that name in the current directory;
+    ``./name`` is always the folder. Scenarios that cannot be used are
     left out, with a finding each.
 
     Raises:
@@ -35,6 +36,9 @@ def open_suite(spec: str | Path) -> Suite:
         entry = registry.find(spec)
         if entry is not None:
             return _open_entry(entry)
+        packaged = _packaged(spec)
+        if packaged is not None:
+            return packaged
         if not Path(spec).exists():
             raise registry.unknown(spec)
     path = Path(spec).expanduser()
@@ -43,6 +47,21 @@ def open_suite(spec: str | Path) -> Suite:
             "no such file or folder", source=str(spec), mend="`firedrill suite list` shows suites"
         )
     return open_path(path)
+
+
+def _packaged(spec: str) -> Suite | None:
+    """The suite of that name, or `name@version`, that comes with Firedrill."""
+    from firedrill.suites.living.packaged import packaged_head, packaged_names
+
+    name, _, version = spec.partition("@")
+    if name not in packaged_names():
+        return None
+    own = str(packaged_head(name)["version"])
+    if version and version != own:
+        raise InputError(f"the suite {name} comes in version {own}, not {version}", mend=f"take {name}@{own}")
+    from firedrill.suites.living.opening import open_packaged
+
+    return open_packaged(name)
 
 
 def register(
@@ -91,6 +110,10 @@ def open_path(path: Path, *, name: str | None = None, version: str | None = None
     if path.is_file():
         return open_scenario_file(path, name, version)
     root = path.resolve()
+    if _has_scenarios(root):
+        from firedrill.suites.living.opening import open_folder
+
+        return open_folder(root, name, version)
     manifest = read_manifest(root)
     incidents = _incidents(root)
     parents = dict.fromkeys([root, *(folder.parent for _, folder in incidents)])
@@ -116,6 +139,12 @@ def open_path(path: Path, *, name: str | None = None, version: str | None = None
         findings=findings,
         provenance=_provenance(manifest),
     )
+
+
+def _has_scenarios(root: Path) -> bool:
+    """Whether the folder is a suite of scenario files, such as `suite generate` writes."""
+    folder = root / "scenarios"
+    return folder.is_dir() and any(item.suffix in (".yaml", ".yml") for item in folder.iterdir())
 
 
 def id_map(suite: Suite) -> dict[str, str]:

@@ -26,7 +26,10 @@ def open_scenario_file(path: Path, name: str | None = None, version: str | None 
     """
     from firedrill.snapshot import evidence_digest, evidence_files
 
-    scenario, folder = _read(path)
+    scenario = _scenario(path)
+    if scenario.environment.backend == "world":
+        return _of_world(scenario, path, name, version)
+    folder = _folder(scenario, path)
     if scenario.truth:
         found = parse(json.dumps(scenario.truth, default=str), f"{path.name}: truth")
     else:
@@ -39,7 +42,12 @@ def open_scenario_file(path: Path, name: str | None = None, version: str | None 
     if not files:
         raise InputError("the folder holds no evidence", source=str(path), field="environment.path")
     worlds = {"nodes", "start", "life", "red_herrings", "prepare"}
-    leave_out: dict[str, Any] = {"truth": True, "certificate": True, "environment": worlds, "faults": {"__all__": {"after"}}}
+    leave_out: dict[str, Any] = {
+        "truth": True,
+        "certificate": True,
+        "environment": worlds,
+        "faults": {"__all__": {"after"}},
+    }
     definition = scenario.model_dump(mode="json", by_alias=True, exclude=leave_out)
     item = SuiteScenario(
         id=scenario.metadata.name,
@@ -58,7 +66,19 @@ def open_scenario_file(path: Path, name: str | None = None, version: str | None 
     )
 
 
-def _read(path: Path) -> tuple[Scenario, Path]:
+def _of_world(scenario: Scenario, path: Path, name: str | None, version: str | None) -> Suite:
+    from firedrill.suites.living.opening import world_scenario
+
+    root = path.resolve().parent
+    return make_suite(
+        name=name or slug(scenario.metadata.name, 64),
+        version=version or scenario.metadata.version,
+        root=root,
+        scenarios=[world_scenario(scenario, root, path.name)],
+    )
+
+
+def _scenario(path: Path) -> Scenario:
     data = load_yaml(path, SCENARIO_LIMIT)
     if not isinstance(data, dict) or data.get("kind") != "Scenario":
         raise InputError(
@@ -69,10 +89,13 @@ def _read(path: Path) -> tuple[Scenario, Path]:
     if data.get("apiVersion") != "firedrill/v1":
         problem = f"cannot run scenarios of {data.get('apiVersion')!r}, only of 'firedrill/v1'"
         raise InputError(problem, source=str(path), field="apiVersion")
-    scenario = validate_record(Scenario, data, str(path))
+    return validate_record(Scenario, data, str(path))
+
+
+def _folder(scenario: Scenario, path: Path) -> Path:
     environment = scenario.environment
     if environment.backend != "snapshot":
-        problem = f"the backend {environment.backend!r} is not available; this version runs 'snapshot'"
+        problem = f"the backend {environment.backend!r} is not available; there are 'snapshot' and 'world'"
         raise InputError(problem, source=str(path), field="environment.backend")
     base = path.resolve().parent
     folder = (base / (environment.path or ".")).resolve()
@@ -82,4 +105,4 @@ def _read(path: Path) -> tuple[Scenario, Path]:
     if not folder.is_dir():
         problem = f"there is no folder {environment.path!r} beside the scenario file"
         raise InputError(problem, source=str(path), field="environment.path")
-    return scenario, folder
+    return folder
