@@ -111,6 +111,9 @@ def _murmur(_: World, record: history.Record, start: int, end: int) -> Sequence[
 
 def listen() -> None:
     """Let whoever reads logs in this process see what programs write about requests and by themselves."""
+    from firedrill.world.life import noise
+
+    noise.listen()
     lines.on_lines("requests", _speak)
     lines.on_lines("connections", _carry)
     lines.on_lines("background", _murmur)
