@@ -179,6 +179,68 @@ def test_the_scheduler_is_healed_with_its_pod_or_its_node(shop: World, usual: se
     assert case.trials.ends(["cluster/Node/control-plane"]) == {0}
 
 
+def test_what_is_over_needs_no_cure(shop: World, usual: service.Baseline) -> None:
+    case = broken(shop, usual, ("network-policy-blocks", on("cartservice")))
+    world = case.world.fork()
+    faults.revert(world, case.injections[0])
+    trials = Trials(
+        world,
+        before=shop,
+        injections=case.injections,
+        baseline=usual,
+        alerts=[Fired(name, dict(labels)) for name, labels in case.trials.wanted],
+        limits=case.trials.limits,
+    )
+    assert interventional(trials, []).score == 1.0
+    assert interventional(trials, [f"{NS}/Deployment/cartservice"]).score == 0.0
+
+
+@pytest.fixture(scope="module")
+def leaking() -> Broken:
+    """The astronomy shop a quarter of an hour after a flag made one of its programs leak."""
+    package = load_package("astronomy-shop")
+    shop = make_living(package, 4)
+    shop.run_until_ms((shop.now // MINUTE + 10) * MINUTE)
+    usual = service.baseline(shop, shop.now - 7 * MINUTE, shop.now)
+    flag = {
+        "namespace": package.application.namespace,
+        "config_map": "flagd-config",
+        "file": "demo.flagd.json",
+        "flag": "recommendationCacheFailure",
+        "state": "on",
+    }
+    case = broken(shop, usual, ("feature-flag-changed", flag), minutes=17)
+    assert case.trials.wanted
+    return case
+
+
+@pytest.mark.slow
+def test_a_leak_is_cured_by_its_flag_and_comes_back_after_a_restart(leaking: Broken) -> None:
+    pods = leaking.world.cluster.store.list("pods", "otel-demo")
+    pod = next(
+        name for name in (str(p["metadata"]["name"]) for p in pods) if name.startswith("recommendation-")
+    )
+    restarted = f"otel-demo/Pod/{pod}"
+    flag = interventional(leaking.trials, ["otel-demo/ConfigMap/flagd-config"])
+    assert flag.score == 1.0
+    assert "otel-demo/Deployment/flagd" in flag.verdict.healed.restarted
+    again = interventional(leaking.trials, [restarted])
+    assert (again.score, again.strict, again.verdict.reason) == (0.0, 0.0, "mechanism active")
+    # Who knows neither the mechanism nor the alerts sees from the users that it comes back.
+    blind = Trials(
+        leaking.world,
+        before=leaking.before,
+        injections=(),
+        baseline=leaking.trials.baseline,
+        alerts=(),
+    )
+    verdict = blind.cures([restarted], lift=False)
+    assert verdict.healed.replaced == (f"otel-demo/{pod}",)
+    assert verdict.reason == "relapse"
+    assert 0 < verdict.well_ms < verdict.at_ms
+    assert verdict.outside
+
+
 MANY = (
     ("incorrect-image-reference", on("adservice")),
     ("invalid-command", on("currencyservice")),

@@ -245,7 +245,7 @@ class _Examination:
         if not ends.wanted:
             raise _Refused("every alert fired before anything broke")
         outside = service.outside(it.world, it.baseline, it.world.now)
-        self._lasting = (*outside, *ends.firing(it.world))
+        self._lasting = (*outside, *ends.firing(it.world, of=it.alerts))
         if not self._lasting:
             raise _Refused("it passes by itself before the incident ends")
         if not ends.still_active(it.noticed):

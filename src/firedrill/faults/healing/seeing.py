@@ -27,6 +27,7 @@ _LEAST = 0.02
 _FEW = 8
 _MOST_PODS = 4
 _MOST_LINES = 400
+_LOGS_MS = 5 * 60_000
 _TICKS = 6
 _STAGGER = 5
 _MOMENTS = re.compile(r"(Time|Timestamp|At|UID|uid|IP|IPs|ID|message|resourceVersion|observedGeneration)$")
@@ -161,6 +162,9 @@ def pods_at(world: World, before: World, place: Place) -> list[Obj]:
         return [pod for pod in pods if selects({"matchLabels": dict(wanted)}, labels_of(pod))]
     if isinstance(wanted, dict) and place.resource.endswith(".apps"):
         return [pod for pod in pods if selects(wanted, labels_of(pod))]
+    wanted = dig(version, "spec", "podSelector")
+    if isinstance(wanted, dict):
+        return [pod for pod in pods if selects(wanted, labels_of(pod))]
     return [pod for pod in pods if _uses(pod["spec"], place.name)]
 
 
@@ -202,15 +206,16 @@ def _reasons(world: World, before: World, place: Place) -> set[tuple[str, str]]:
 
 
 def _logs(sides: Sides, place: Place) -> str:
-    known = _templates(sides.twin, sides.before, place, sides.start)
-    known |= _templates(sides.before, sides.before, place, sides.start)
-    new = sorted(_templates(sides.world, sides.before, place, sides.fault) - known)
+    known = _templates(sides.twin, sides, place) | _templates(sides.before, sides, place)
+    new = sorted(_templates(sides.world, sides, place) - known)
     return f"a line such as {_short(new[0])}" if new else ""
 
 
-def _templates(world: World, before: World, place: Place, since: int) -> set[str]:
+def _templates(world: World, sides: Sides, place: Place) -> set[str]:
+    """Lines of the last minutes without their numbers."""
     out = set()
-    for pod in pods_at(world, before, place)[:_MOST_PODS]:
+    since = max(world.now - _LOGS_MS, sides.start)
+    for pod in pods_at(world, sides.before, place)[:_MOST_PODS]:
         for container in pod["spec"]["containers"]:
             for line in _lines(world, pod, str(container["name"]), since):
                 out.add(_NUMBERS.sub("#", line)[:200])

@@ -15,7 +15,6 @@ from firedrill.world.telemetry.monitoring import Monitoring
 
 if TYPE_CHECKING:
     from firedrill.world import World
-    from firedrill.world.telemetry.rules import Alert
 
 MINUTE_MS = 60_000
 Reason = Literal["cured", "mechanism active", "not well in time", "relapse"]
@@ -109,7 +108,8 @@ class Trials:
         self.world, self.before, self.baseline = world, before, baseline
         self.injections = tuple(injections)
         self.limits = limits or Limits()
-        self.wanted = frozenset(_meaning(item.name, item.labels) for item in alerts) - _standing(before)
+        self._standing = _firing(before)
+        self.wanted = _lasting(alerts) - self._standing
         self._names = frozenset(name for name, _ in self.wanted)
         self._known: dict[Any, Verdict] = {}
 
@@ -144,19 +144,23 @@ class Trials:
                 return over
             fork.run_until_ms(min(_next_minute(fork.now), end))
 
-    def firing(self, world: World, *, pending: bool = False) -> tuple[str, ...]:
-        """The triggering alerts that fire in a world, by name; those that are pending too, where asked."""
-        return tuple(
-            dict.fromkeys(
-                dict(alert.labels).get("alertname", "")
-                for alert in world.cluster.part(Monitoring).rules.all_alerts()
-                if (pending or alert.state == "firing") and self._triggered(alert)
-            )
-        )
+    def firing(
+        self, world: World, *, pending: bool = False, of: Iterable[Fired] | None = None
+    ) -> tuple[str, ...]:
+        """The triggering alerts that fire in a world, by name.
 
-    def _triggered(self, alert: Alert) -> bool:
-        labels = dict(alert.labels)
-        return _meaning(labels.get("alertname", ""), labels) in self.wanted
+        Args:
+            world: where.
+            pending: those that are pending too.
+            of: which alerts, instead of the triggering ones.
+        """
+        wanted = self.wanted if of is None else _lasting(of) - self._standing
+        found = []
+        for alert in world.cluster.part(Monitoring).rules.all_alerts(None if pending else "firing"):
+            labels = dict(alert.labels)
+            if _meaning(labels.get("alertname", ""), labels) in wanted:
+                found.append(labels.get("alertname", ""))
+        return tuple(dict.fromkeys(found))
 
     def _fork(self) -> World:
         """A fork that evaluates no rules but those of the triggering alerts."""
@@ -194,8 +198,14 @@ class Trials:
                 return Verdict(cured, reason, entities, passed, well, acting, bad, alerts, healed)
 
 
-def _standing(world: World) -> frozenset[tuple[str, tuple[tuple[str, str], ...]]]:
-    """What fires all the time."""
+Meanings = frozenset[tuple[str, tuple[tuple[str, str], ...]]]
+
+
+def _lasting(alerts: Iterable[Fired]) -> Meanings:
+    return frozenset(_meaning(item.name, item.labels) for item in alerts)
+
+
+def _firing(world: World) -> Meanings:
     firing = [dict(alert.labels) for alert in world.cluster.part(Monitoring).rules.all_alerts("firing")]
     return frozenset(_meaning(labels.get("alertname", ""), labels) for labels in firing)
 
