@@ -92,6 +92,7 @@ def test_every_kind_of_flag_changes_what_it_says() -> None:
             "edge_code": np.zeros(len(graph.edge_call), np.int64),
             "messages": np.ones(len(graph.edge_call)),
             "leak": np.zeros(len(app.services) + 1),
+            "flood": np.zeros(graph.entries),
         }
         values = tuple(value if flag.name == name else 0.0 for flag in app.flags)
         return arrays, apply_flags(graph, values, arrays)
@@ -99,8 +100,10 @@ def test_every_kind_of_flag_changes_what_it_says() -> None:
     ops = {name: number for number, name in enumerate(graph.op_names)}
     assert changed("adFailure")[0]["op_error"][ops["ad", "get"]] == pytest.approx(0.1)
     assert changed("imageSlowLoad", 5000)[0]["op_io"][ops["frontend-proxy", "image"]] == 5000
-    assert changed("adHighCpu")[0]["op_work"][ops["ad", "get"]] == 400
-    assert changed("loadGeneratorFloodHomepage", 100)[1] == pytest.approx(15)
+    assert changed("adHighCpu")[0]["op_work"][ops["ad", "get"]] == 2400
+    flood = changed("loadGeneratorFloodHomepage", 100)[0]["flood"]
+    assert [graph.edge_call[n].operation for n in np.flatnonzero(flood)] == ["home"]
+    assert flood.sum() == pytest.approx(14)
     assert changed("emailMemoryLeak", 100)[0]["leak"].sum() == pytest.approx(1024 * 1024)
     assert changed("kafkaQueueProblems", 100)[0]["messages"].max() == 100
     lost = changed("paymentUnreachable")[0]["edge_code"]

@@ -59,6 +59,12 @@ def _unheard(look: Look, _: str) -> bool:
     return _failing(look, "") or look.event("Unhealthy")
 
 
+def _unstarted(look: Look, _: str) -> bool:
+    """A container cannot be started, or ends as soon as it is."""
+    reasons = ("RunContainerError", "CrashLoopBackOff", "StartError")
+    return any(look.waiting(reason) or look.ended(reason) for reason in reasons) or look.restarts("")
+
+
 def _surging(look: Look, _: str) -> bool:
     """There are several times as many calls as before."""
     return _counts(look.world)[0] > 2 * _counts(look.healthy)[0]
@@ -134,5 +140,6 @@ SYMPTOMS: Mapping[str, Callable[[Look, str], bool]] = {
     "unlimited": _unlimited,
     "unmeshed": _unmeshed,
     "troubled": _troubled,
+    "unstarted": _unstarted,
     "unheard": _unheard,
 }

@@ -36,7 +36,7 @@ FAULT = register(
             "memory": Parameter("requested and allowed memory", "5Mi"),
         },
         inject=_inject,
-        shows="restarts",
+        shows="unstarted",
         aliases=("insufficient_kubernetes_workload_container_resources",),
         family="runtime",
         category="Configuration Setting",

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from firedrill.world.kube.objects import Obj
 
 
+_FACTORS = (20, 60)
+"""Users are so many times as many: what the one application carries, is too much for another."""
+
+
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     def change(container: Obj) -> None:
         entry = pick(container.get("env") or [], args["variable"], "variable")
@@ -32,7 +36,8 @@ def _fits(world: World) -> Iterator[Target]:
     if found is not None:
         owner, container, variable = found
         args = on_workload(owner, container=container["name"], variable=variable).args
-        yield Target(args, front(world))
+        for factor in _FACTORS:
+            yield Target({**args, "factor": factor}, front(world))
 
 
 FAULT = register(

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import WORKLOAD, Outcome, edit_pods
-from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.base import Fault, Injection, Parameter, Step, register
+from firedrill.faults.repairing import inverse
+from firedrill.world.kube.objects import dig, name_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -35,6 +37,17 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return edit_pods(world, args, change)
 
 
+def _repair(world: World, injection: Injection) -> tuple[Step, ...]:
+    """The workload as it was, and the evicted pods cleared away: nothing else removes them for hours."""
+    space = injection.args["namespace"]
+    left = (
+        Step("clear away an evicted pod", "delete", "pods", space, name_of(pod))
+        for pod in world.cluster.store.list("pods", space)
+        if dig(pod, "status", "reason") == "Evicted"
+    )
+    return (*inverse(world, injection), *left)
+
+
 FAULT = register(
     Fault(
         id="log-spool-fills-volume",
@@ -53,5 +66,6 @@ FAULT = register(
         category="Change",
         text="A helper that keeps logs was added and never removes any. When its volume is over its size, "
         "the kubelet evicts the whole pod; the next one goes the same way.",
+        repair=_repair,
     )
 )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import WORKLOAD, Outcome, add, client, edit, entity
 from firedrill.faults.base import Fault, Parameter, Target, register
-from firedrill.faults.fitting import on_workload, workloads
+from firedrill.faults.fitting import on_workload, pods_of, workloads
+from firedrill.world.kube.kubelet import usage
+from firedrill.world.kube.objects import name_of, namespace_of
 from firedrill.world.kube.qos import request_of
 
 if TYPE_CHECKING:
@@ -64,7 +66,22 @@ def _fits(world: World) -> Iterator[Target]:
         if owner["kind"] == "Deployment" and all(
             request_of(item, "cpu") and request_of(item, "memory") for item in items
         ):
-            yield on_workload(owner)
+            idle = _use(world, owner)
+            if idle * _BELOW >= 1:
+                yield on_workload(owner, memory=min(30, int(idle * _BELOW)))
+
+
+_BELOW = 0.7
+
+
+def _use(world: World, owner: Obj) -> float:
+    """Memory that the pods of a workload use now, in per cent of what they ask for."""
+    asked = sum(request_of(item, "memory") for item in owner["spec"]["template"]["spec"]["containers"])
+    used = [
+        sum(memory for _cpu, memory in usage(world, namespace_of(pod), name_of(pod)).values())
+        for pod in pods_of(world, owner)
+    ]
+    return 100.0 * sum(used) / (len(used) * asked) if used and asked else 0.0
 
 
 FAULT = register(

@@ -12,19 +12,18 @@ from firedrill.faults.base import Fault, Parameter, Target, register
 
 if TYPE_CHECKING:
     from firedrill.world import World
+    from firedrill.world.app.model import Flag
     from firedrill.world.kube.objects import Obj
 
 
-_VALUES: Mapping[str, tuple[str, ...]] = {
-    "io_ms": ("3s", "2500ms"),
-    "error_rate": ("0.5",),
-    "cache_off": ("true",),
-    "work_factor": ("20",),
-    "leak_mb_s": ("1",),
-    "message_factor": ("50",),
-    "unreachable": ("true",),
+_AIM: Mapping[str, float] = {
+    "io_ms": 3000.0,
+    "error_rate": 0.5,
+    "work_factor": 200.0,
+    "leak_mb_s": 1.0,
+    "message_factor": 50.0,
 }
-"""Values that are felt, by what the switch changes."""
+"""How much of a change is felt, by what a switch changes, where its variable takes a number."""
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
@@ -39,14 +38,20 @@ def _fits(world: World) -> Iterator[Target]:
     graph = fitting.graph_of(world)
     services = {service.name: service for service in (graph.app.services if graph else ())}
     for flag in graph.app.flags if graph else ():
-        service = services.get(flag.service)
-        if not flag.variable or service is None or graph is None:
+        reader = services.get(flag.provider or flag.service)
+        if not flag.variable or reader is None or graph is None:
             continue
-        owner = world.cluster.store.get(service.workload[0], graph.app.namespace, service.workload[1])
-        if owner is None:
-            continue
-        for value in _VALUES.get(flag.parameter, ()):
-            yield fitting.on_container(world, owner, variable=flag.variable, value=value)
+        owner = world.cluster.store.get(reader.workload[0], graph.app.namespace, reader.workload[1])
+        if owner is not None:
+            yield fitting.on_container(world, owner, variable=flag.variable, value=_value(flag))
+
+
+def _value(flag: Flag) -> str:
+    """On, where the graph says what that means; else as much as is felt, a duration in seconds."""
+    aim = _AIM.get(flag.parameter)
+    if aim is None or flag.value != 1.0:
+        return "true"
+    return f"{aim / 1000.0:g}s" if flag.parameter == "io_ms" else f"{aim:g}"
 
 
 FAULT = register(

@@ -259,9 +259,10 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         "edge_code": made.edge_code.copy(),
         "messages": made.messages.copy(),
         "leak": np.zeros(len(graph.app.services) + 1),
+        "flood": np.zeros(graph.entries),
     }
     load = apply_flags(graph, read_flags(graph, pods), arrays)
-    leak = arrays.pop("leak")
+    leak, flood = arrays.pop("leak"), arrays.pop("flood")
     acts = acting_rules(graph, topology, pods, special)
     return Effects(
         pod_delay=by_pod["delay"],
@@ -276,6 +277,7 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         pod_ballast=by_pod["ballast"],
         pod_leak=by_pod["leak"] + leak[topology.service],
         load=load,
+        flood=tuple(flood.tolist()) if flood.any() else (),
         **acts._asdict(),
         **arrays,
     )

@@ -98,8 +98,8 @@ def apply_flags(graph: Graph, values: Values, into: Mapping[str, Any]) -> float:
     Args:
         graph: of the application.
         values: of its flags.
-        into: by name: `op_io`, `op_error`, `op_work`, `cold`, `edge_code`, `messages`, and `leak` (bytes per
-            second by service).
+        into: by name: `op_io`, `op_error`, `op_work`, `cold`, `edge_code`, `messages`, `leak` (bytes per
+            second by service), and `flood` (by entry).
 
     Returns:
         The factor of the load.
@@ -128,6 +128,8 @@ def apply_flags(graph: Graph, values: Values, into: Mapping[str, Any]) -> float:
             into["leak"][service] += much * 1024 * 1024
         elif flag.parameter == "load_factor":
             load *= max(much, 0.0)
+        elif flag.parameter == "flood":
+            into["flood"][[n for n in range(graph.entries) if graph.edge_target[n] in ops]] += much
         elif flag.parameter == "message_factor":
             into["messages"][[n for n in edges if graph.edge_publishes[n] >= 0]] *= max(much, 1.0)
         else:

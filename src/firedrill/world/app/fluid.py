@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.app.graph import Graph
-from firedrill.world.app.state import Inputs, State, hits
+from firedrill.world.app.state import Inputs, State, entry_shares, hits
 from firedrill.world.app.tables.draw import left_over, waiting
 from firedrill.world.app.topology import Topology
 
@@ -74,9 +74,10 @@ def offered_rate(graph: Graph, state: State, inputs: Inputs) -> float:
     for burst in load.bursts:
         if inputs.moment % burst.every_ms < burst.length_ms:
             users *= burst.factor
+    more = 1.0 + sum(inputs.effects.flood)
     if load.loop == "open":
-        return users * load.rate
-    return users * 1000.0 / (load.think_ms + state.response / 1000.0)
+        return users * load.rate * more
+    return users * more * 1000.0 / (load.think_ms + more * state.response / 1000.0)
 
 
 def consumed_messages(graph: Graph, state: State, inputs: Inputs) -> Floats:
@@ -116,7 +117,9 @@ def edge_rates(graph: Graph, state: State, inputs: Inputs, rate: float, consumed
     ratio = ratio * state.made * state.attempts
     ratio[: graph.roots] = 0.0
     here = np.zeros(edges)
-    here[:entries] = rate * np.diff(graph.entry_share, prepend=0.0) * state.attempts[:entries]
+    here[:entries] = (
+        rate * np.diff(entry_shares(graph, inputs.effects), prepend=0.0) * state.attempts[:entries]
+    )
     here[entries : graph.roots] = consumed * 1000.0 / inputs.length
     total = here
     for _ in range(graph.depth - 1):

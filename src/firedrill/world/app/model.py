@@ -18,11 +18,13 @@ FlagParameter = Literal[
     "cache_off",
     "leak_mb_s",
     "load_factor",
+    "flood",
     "message_factor",
     "unreachable",
 ]
 """What a flag changes: waiting in ms; share of failures; factor of work; whether caches work; growth of
-memory; factor of the users' load; factor of messages that are published; no call reaches `target`."""
+memory; factor of the users' load; further requests for the operation with each request of a user, made
+without a pause; factor of messages that are published; no call reaches `target`."""
 
 
 @dataclass(frozen=True, slots=True)

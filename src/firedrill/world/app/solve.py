@@ -15,7 +15,7 @@ from firedrill.world.app.expand import Asked, expand
 from firedrill.world.app.fluid import Fluid, solve_fluid
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.rows import Rows
-from firedrill.world.app.state import Inputs, State
+from firedrill.world.app.state import Inputs, State, entry_shares
 from firedrill.world.app.table import Draws, Table
 
 Ints = NDArray[np.int64]
@@ -54,7 +54,9 @@ def _roots(graph: Graph, fluid: Fluid, inputs: Inputs, draws: Draws) -> tuple[As
     count = int(draws.generator.poisson(expected / weight))
     drawn = draws.uniform(3, count)
     start = np.sort((drawn[0] * (inputs.length * 1000)).astype(np.int64))
-    edge = np.minimum(np.searchsorted(graph.entry_share, drawn[1], side="right"), graph.entries - 1)
+    edge = np.minimum(
+        np.searchsorted(entry_shares(graph, inputs.effects), drawn[1], side="right"), graph.entries - 1
+    )
     source = pods[(drawn[2] * len(pods)).astype(np.int64)] if count else np.zeros(0, np.int64)
     asked = Asked(edge, source, start)
     return (_with_messages(graph, fluid, inputs, draws, asked, weight) if graph.app.queues else asked), weight

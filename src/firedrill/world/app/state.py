@@ -84,6 +84,7 @@ class Effects:
         edge_code: outcome of each call that is not even tried; 0 where it is.
         messages: factor of the messages that a call puts into a queue, by edge.
         load: factor of the load.
+        flood: further requests with each one that users make, by entry; empty for none.
         rules: what acts on some calls only.
         thrown: what programs say of failures of their own, where that is known.
         silent: by pod: it takes no messages out of queues; None where all do.
@@ -108,6 +109,7 @@ class Effects:
     edge_code: NDArray[np.int64]
     messages: Floats
     load: float = 1.0
+    flood: tuple[float, ...] = ()
     rules: tuple[Rule, ...] = ()
     thrown: tuple[Thrown, ...] = ()
     silent: NDArray[np.bool_] | None = None
@@ -154,6 +156,16 @@ class Inputs:
     effects: Effects
     moment: int
     length: int = 5000
+
+
+def entry_shares(graph: Graph, effects: Effects) -> Floats:
+    """The cumulative shares of the kinds of requests that users make."""
+    if not any(effects.flood):
+        return graph.entry_share
+    share = np.diff(graph.entry_share, prepend=0.0) + np.array(effects.flood)
+    whole: Floats = np.cumsum(share)
+    whole /= whole[-1]
+    return whole
 
 
 def hits(graph: Graph, state: State) -> Floats:
