@@ -18,6 +18,7 @@ from firedrill.world.kube.api import Client
 from firedrill.world.kube.cluster import Settings
 from firedrill.world.kube.kubelet import running
 from firedrill.world.kube.kubelet.state import find_pod
+from firedrill.world.kube.objects import name_of
 from firedrill.world.sim.handlers import handler
 from firedrill.world.world import World
 
@@ -424,3 +425,33 @@ def test_a_pod_that_is_killed_breaks_what_is_under_way_and_one_that_is_asked_to_
     assert 0.03 < broken["reset"] / sum(broken.values()) < 0.2
     world.run_for(MINUTE)
     assert set(Seen(world, 6).counts("currencyservice")) == {"ok"}
+
+
+def test_the_past_is_made_again_from_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of long ago are the same, whether their states were kept or not, in any order of reading."""
+    package = load_package("online-boutique")
+    plain = make_world(4, manifests=package.manifests, application=package.application)
+    sparse = plain.fork()
+    monkeypatch.setattr(traffic, "_RECENT", 3)
+    monkeypatch.setattr(traffic, "_SPARSE", 10)
+    for world in (plain, sparse):
+        if world is plain:
+            monkeypatch.setattr(traffic, "_RECENT", 10_000)
+        else:
+            monkeypatch.setattr(traffic, "_RECENT", 3)
+        world.run_for(60_000)
+        pod = next(one for one in world.cluster.store.list("pods", "default") if "cart" in name_of(one))
+        Client(world, trusted=True).delete("pods", "default", name_of(pod))
+        world.run_for(120_000)
+    part = sparse.cluster.part(traffic.Traffic)
+    part._recent.clear()
+    part._later = part._last = None
+    count = len(part.history)
+    for number in [count - 2, count - 30, *range(count - 36, count), 130, count - 1]:
+        one, other = traffic.rows_of(plain, number), traffic.rows_of(sparse, number)
+        assert (one.duration == other.duration).all()
+        assert (one.kind == other.kind).all()
+        assert (one.pod == other.pod).all()
+        if number % 7 == 0:
+            ours, theirs = traffic.sample(plain, number), traffic.sample(sparse, number)
+            assert (ours.memory == theirs.memory).all()

@@ -2,8 +2,8 @@
 
 `start` begins it. Each tick looks at what the cluster has become (`cluster`), lets the requests of the last
 five seconds happen (`solve`), tells kubelets what they weigh (`kubelet.set_load`), and calls whoever asked
-for it (`call_after_ticks`). Only the state and what each tick began with are kept: the requests of any tick
-are made again, the same ones, when they are read (`rows_of`).
+for it (`call_after_ticks`). Only what each tick began with is kept, and the states of the last hour and of
+every minute before: the requests of any tick are made again, the same ones, when they are read (`rows_of`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ _METRICS = 3
 _FELT_MS = 200
 _NOTICED_MS = 1500
 """Until nobody is sent any more to a pod that has died."""
+_SPARSE = 12
+"""Each so many ticks the state is kept for good."""
+_RECENT = 720
+"""States of so many ticks are kept for a while."""
 _EARLY = 4
 """Priority of ticks: before what else happens at the same moment."""
 
@@ -43,12 +47,12 @@ class Record(NamedTuple):
 
     Attributes:
         number: of the tick, from 0.
-        state: before it.
+        state: before it, where it was kept for good.
         inputs: what the cluster was like.
     """
 
     number: int
-    state: State
+    state: State | None
     inputs: Inputs
 
 
@@ -74,7 +78,18 @@ class Traffic:
         names: what numbers in rows mean to readers of logs and traces, once somebody has asked.
     """
 
-    __slots__ = ("_known", "_last", "_placed", "after", "followers", "graph", "history", "names")
+    __slots__ = (
+        "_known",
+        "_last",
+        "_later",
+        "_placed",
+        "_recent",
+        "after",
+        "followers",
+        "graph",
+        "history",
+        "names",
+    )
 
     def __init__(self) -> None:
         self.graph: Graph | None = None
@@ -85,6 +100,8 @@ class Traffic:
         self._known: _Known | None = None
         self._placed: tuple[int, cluster.Placed] | None = None
         self._last: tuple[int, Rows] | None = None
+        self._recent: dict[int, State] = {}
+        self._later: tuple[int, State] | None = None
 
     def fork(self) -> Self:
         """An independent copy: all that it holds is replaced, never changed."""
@@ -93,6 +110,7 @@ class Traffic:
         twin.history = self.history.fork()
         twin.names = self.names
         twin._known, twin._placed, twin._last = self._known, self._placed, self._last
+        twin._recent, twin._later = self._recent.copy(), self._later
         return twin
 
     def state(self) -> object:
@@ -144,7 +162,7 @@ def sample(world: World, number: int = -1) -> Sample:
     if part._last is not None and part._last[0] == record.number and part.after is not None:
         rows, after = part._last[1], part.after
     else:  # what the next tick began with may be about other pods
-        rows, after = solve(part.graph, record.state, record.inputs, _seed(world), record.number)
+        rows, after = _again(part, part.graph, record, _seed(world))
     return make_sample(part.graph, record.inputs, record.number, rows, after)
 
 
@@ -155,7 +173,7 @@ def rows_of(world: World, number: int = -1) -> Rows:
     if part._last is not None and part._last[0] == record.number:
         return part._last[1]
     assert part.graph is not None
-    return solve(part.graph, record.state, record.inputs, _seed(world), record.number)[0]
+    return _again(part, part.graph, record, _seed(world))[0]
 
 
 def record_of(world: World, number: int) -> Record:
@@ -178,6 +196,41 @@ def _record(part: Traffic, number: int) -> Record:
     return found
 
 
+def _again(part: Traffic, graph: Graph, record: Record, seed: int) -> tuple[Rows, State]:
+    """The requests of a tick and the state after it, made once more."""
+    state = _before(part, graph, record, seed)
+    rows, after = solve(graph, state, record.inputs, seed, record.number)
+    _follow(part, graph, record, after)
+    return rows, after
+
+
+def _before(part: Traffic, graph: Graph, record: Record, seed: int) -> State:
+    """The state that a tick began with: kept, or made again from the last one before that was."""
+    number = record.number
+    while True:
+        found = part._recent.get(number) or _record(part, number).state
+        if found is None and part._later is not None and part._later[0] == number:
+            found = part._later[1]
+        if found is not None:
+            break
+        number -= 1
+    while number < record.number:
+        here = _record(part, number)
+        found = _follow(part, graph, here, solve(graph, found, here.inputs, seed, number)[1])
+        number += 1
+    return found
+
+
+def _follow(part: Traffic, graph: Graph, record: Record, after: State) -> State:
+    """What the next tick begins with, kept for whoever reads on."""
+    if record.number + 1 < len(part.history):
+        topology = _record(part, record.number + 1).inputs.topology
+        if topology is not record.inputs.topology:
+            after = carried(graph, after, record.inputs.topology, topology)
+        part._later = (record.number + 1, after)
+    return after
+
+
 def _seed(world: World) -> int:
     return world.rng.integer(0, (1 << 63) - 1, "traffic")
 
@@ -193,10 +246,13 @@ def _tick(world: World) -> None:
         part._placed = (version, cluster.placed_pods(world, graph))
     pods = cluster.running_pods(world, part._placed[1])
     known, state = _look(world, part, graph, pods)
-    moment = world.now - TICK_MS
-    record = Record(len(part.history), state, Inputs(known.topology, known.effects, moment, TICK_MS))
-    rows, part.after = solve(graph, state, record.inputs, _seed(world), record.number)
+    moment, number = world.now - TICK_MS, len(part.history)
+    inputs = Inputs(known.topology, known.effects, moment, TICK_MS)
+    record = Record(number, None if number % _SPARSE else state, inputs)
+    rows, part.after = solve(graph, state, inputs, _seed(world), number)
     part.history.append(record)
+    part._recent[number] = state
+    part._recent.pop(number - _RECENT, None)
     part._last = (record.number, rows)
     _weigh(world, graph, part.after, record, pods)
     world.schedule(TICK_MS - world.now % TICK_MS, "traffic.tick", priority=_EARLY)
