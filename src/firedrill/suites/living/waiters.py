@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _RESOURCES = {"Deployment": "deployments.apps", "StatefulSet": "statefulsets.apps"}
+AUTOSCALE = "autoscale-workloads"
+"""Not ITBench's: what its option for autoscaling does to each Deployment of a namespace."""
 _GONE_MS = 120_000
 _SCALED_MS = 60_000
 _ROLLED_MS = 120_000
@@ -93,11 +95,34 @@ def _paused(world: World, args: Mapping[str, Any], run: Callable[[int], None]) -
     run(world.now + int(float(args.get("seconds", 0)) * 1000))
 
 
+def _autoscaled(world: World, args: Mapping[str, Any], _: Callable[[int], None]) -> None:
+    namespace = str(args.get("namespace") or "default")
+    user = Client(world, manager="helm")
+    for deployment in user.list("deployments.apps", namespace):
+        name = deployment["metadata"]["name"]
+        metrics = [
+            {
+                "type": "Resource",
+                "resource": {
+                    "name": resource,
+                    "target": {"type": "Utilization", "averageUtilization": int(args.get(resource, usual))},
+                },
+            }
+            for resource, usual in (("cpu", 70), ("memory", 80))
+        ]
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 10, "metrics": metrics}
+        meta = {"name": name, "namespace": namespace}
+        scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+        user.create({**scaler, "metadata": meta, "spec": spec})
+
+
 _WAITERS: dict[str, Callable[[World, Mapping[str, Any], Callable[[int], None]], None]] = {
+    AUTOSCALE: _autoscaled,
     "delete-workload-pods": _deleted,
     "pause-execution": _paused,
     "restart-kubernetes-workload": _restarted,
     "scale-kubernetes-workload": _scaled,
 }
 
-__all__ = ["known_waiters", "wait"]
+__all__ = ["AUTOSCALE", "known_waiters", "wait"]
