@@ -150,7 +150,7 @@ def scenario_name(wanted: Wanted, number: int) -> str:
 
 def _batches(wanted: Wanted, done: Mapping[int, Made]) -> Iterator[list[Slot]]:
     """The slots that are to be done, those of one world together, in the order of their first."""
-    size = max(24, wanted.count)
+    size = wanted.count + max(2, wanted.count // 4)
     draw = slots(wanted.choice)
     for _ in range(_MOST_TRIES):
         groups: dict[tuple[Any, ...], list[Slot]] = {}

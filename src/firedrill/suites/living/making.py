@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +58,13 @@ def make(choice: Choice, slot: Slot, name: str, worlds: Worlds, *, full: bool = 
         full: whether causes are put to the test by healing too, which takes a few times as long.
     """
     refused: list[str] = []
-    for attempt in range(ATTEMPTS):
+    for number in range(ATTEMPTS):
         try:
-            case = settle(choice, slot, attempt, worlds)
+            case = settle(choice, slot, number, worlds)
             if case is None:
                 refused.append("it does not fit this world")
                 break
-            found, why = _try(case, name, slot.difficulty, worlds, full=full)
+            found, why = attempt(case, name, worlds, difficulty=slot.difficulty, full=full)
         except InputError as error:
             found, why = None, f"cannot be injected: {error.problem}"
         if found is not None:
@@ -72,9 +73,23 @@ def make(choice: Choice, slot: Slot, name: str, worlds: Worlds, *, full: bool = 
     return Made(slot.number, slot.mechanism, slot.application, None, tuple(refused))
 
 
-def _try(
-    case: Case, name: str, difficulty: str, worlds: Worlds, *, full: bool
+def attempt(
+    case: Case,
+    name: str,
+    worlds: Worlds,
+    *,
+    difficulty: str = "",
+    full: bool = False,
+    tags: Sequence[str] = (),
 ) -> tuple[dict[str, Any] | None, str]:
+    """Simulate a case and make a scenario of it.
+
+    Returns:
+        The scenario as plain data, or None and why it is not kept.
+
+    Raises:
+        InputError: something in the case is not there.
+    """
     incident = simulate(case, worlds)
     told = tell(incident, name)
     checked = check(incident, told, difficulty)
@@ -90,7 +105,7 @@ def _try(
             return None, proof.refused
         cures = proof.causes
         kept |= proof_of(proof)
-    scenario = scenario_of(incident, told, name, cures=cures, certificate=kept)
+    scenario = scenario_of(incident, told, name, tags=tags, cures=cures, certificate=kept)
     return dump(scenario), ""
 
 
@@ -109,4 +124,4 @@ def proof_of(proof: Certificate) -> dict[str, Any]:
     }
 
 
-__all__ = ["ATTEMPTS", "Made", "make"]
+__all__ = ["ATTEMPTS", "Made", "attempt", "make"]
