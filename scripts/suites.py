@@ -13,7 +13,7 @@ from firedrill.suites.living.generating import VERSION, Wanted, generate
 from firedrill.suites.living.opening import open_folder, pack
 from firedrill.suites.living.packaged import SUFFIX, packaged_folder
 
-WORK = Path(os.environ.get("SUITES_WORK", ".suites"))
+WORK = Path(os.environ.get("SUITES_WORK", "build/suites"))
 PROCESSES = int(os.environ.get("SUITES_PROCESSES", "2"))
 PROVE = os.environ.get("PROVE", "") == "1"
 SEED = 2026
@@ -26,17 +26,20 @@ TITLES = {
 
 
 def say(text: str) -> None:
+    """On standard error."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def keep(name: str, scenarios: list[Scenario], about: dict[str, object]) -> None:
+    """Write a packaged suite."""
     data = pack(name, VERSION, TITLES[name], scenarios, about)
     (packaged_folder() / f"{name}{SUFFIX}").write_bytes(data)
     say(f"{name}: {len(scenarios)} scenarios, {len(data)} bytes")
 
 
 def table(name: str) -> None:
+    """A suite of the rows of a table."""
     scenarios, left_out = packaging.run_table(name, WORK / name, processes=PROCESSES, full=PROVE, tell=say)
     if name == "sre-paper":
         scenarios = packaging.with_and_without_traces(scenarios)
@@ -44,6 +47,7 @@ def table(name: str) -> None:
 
 
 def drawn() -> list[Scenario]:
+    """The scenarios of the large draw."""
     wanted = int(os.environ.get("SUITES_COUNT", "0")) or max(120, 3 * len(fitting()))
     folder = WORK / f"sre-{wanted}"
     if not (folder / "suite.yaml").is_file():
@@ -57,6 +61,7 @@ def drawn() -> list[Scenario]:
 
 
 def main(names: list[str]) -> None:
+    """Build those that are named, or all."""
     for name in names or ["sre-paper", "itbench-sre", "sre", "lite"]:
         if name in ("sre-paper", "itbench-sre"):
             table(name)

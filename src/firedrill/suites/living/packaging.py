@@ -114,7 +114,8 @@ def choose_lite(scenarios: Sequence[Scenario], count: int = LITE) -> list[Scenar
 
     Each time the one is taken whose kinds have been taken least; of equals, the first.
     """
-    left, out = list(scenarios), []
+    left = list(scenarios)
+    out: list[Scenario] = []
     taken: Counter[tuple[str, str]] = Counter()
     while left and len(out) < count:
         best = min(left, key=lambda item: tuple(sorted((taken[kind] for kind in _kinds(item)), reverse=True)))
