@@ -226,19 +226,32 @@ def test_a_leak_is_cured_by_its_flag_and_comes_back_after_a_restart(leaking: Bro
     assert "otel-demo/Deployment/flagd" in flag.verdict.healed.restarted
     again = interventional(leaking.trials, [restarted])
     assert (again.score, again.strict, again.verdict.reason) == (0.0, 0.0, "mechanism active")
-    # Who knows neither the mechanism nor the alerts sees from the users that it comes back.
-    blind = Trials(
-        leaking.world,
-        before=leaking.before,
-        injections=(),
-        baseline=leaking.trials.baseline,
-        alerts=(),
+
+
+@pytest.mark.slow
+def test_a_restart_that_buys_time_is_followed_by_a_relapse(leaking: Broken) -> None:
+    """With more memory the leak takes longer: users are well served after a restart, and then no more."""
+    world = leaking.before.fork()
+    more = [{"name": "recommendation", "resources": {"limits": {"memory": "1Gi"}}}]
+    room = {"spec": {"template": {"spec": {"containers": more}}}}
+    client = Client(world)
+    client.patch("deployments.apps", "otel-demo", "recommendation", room, patch_type="strategic")
+    world.run_for(2 * MINUTE)
+    before = world.fork()
+    faults.inject(world, faults.find("feature-flag-changed"), leaking.injections[0].args)
+    world.run_for(2 * MINUTE)
+    baseline = leaking.trials.baseline
+    # Who does not know of the mechanism sees by the users alone that it comes back.
+    trials = Trials(world, before=before, injections=(), baseline=baseline, alerts=())
+    pods = world.cluster.store.list("pods", "otel-demo")
+    pod = next(
+        name for name in (str(p["metadata"]["name"]) for p in pods) if name.startswith("recommendation-")
     )
-    verdict = blind.cures([restarted], lift=False)
+    verdict = trials.cures([f"otel-demo/Pod/{pod}"], lift=False)
     assert verdict.healed.replaced == (f"otel-demo/{pod}",)
     assert verdict.reason == "relapse"
-    assert 0 < verdict.well_ms < verdict.at_ms
-    assert verdict.outside
+    assert 5 * MINUTE <= verdict.well_ms < verdict.at_ms
+    assert verdict.outside == ("frontend-proxy.recommendations",)
 
 
 MANY = (
