@@ -92,13 +92,11 @@ def minimal_causes(trials: Trials, candidates: Iterable[str]) -> tuple[tuple[str
         trials: of the incident.
         candidates: entities as `namespace/Kind/name`.
     """
-    ends = {}
-    plans = set()
-    for entity in _folded(trials, tuple(candidates), lift=True):
-        todo = trials.plan([entity])
-        if todo and todo.key not in plans:
-            plans.add(todo.key)
-            ends[entity] = trials.ends([entity])
+    ends = {
+        entity: trials.ends([entity])
+        for entity in _folded(trials, tuple(candidates), lift=True)
+        if trials.plan([entity])
+    }
     everything = frozenset(range(len(trials.injections)))
     found: list[tuple[str, ...]] = []
     for size in range(len(trials.injections) + 2):

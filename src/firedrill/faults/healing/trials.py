@@ -112,6 +112,7 @@ class Trials:
         self.wanted = _lasting(alerts) - self._standing
         self._names = frozenset(name for name, _ in self.wanted)
         self._known: dict[Any, Verdict] = {}
+        self._ends: dict[Any, frozenset[int]] = {}
 
     def plan(self, entities: Sequence[str], *, lift: bool = True) -> Plan:
         """What healing these would do."""
@@ -135,8 +136,15 @@ class Trials:
 
     def ends(self, entities: Sequence[str]) -> frozenset[int]:
         """The numbers of the injections that are over once these are healed."""
+        todo = self.plan(entities)
+        found = self._ends.get(todo.key)
+        if found is None:
+            found = self._ends[todo.key] = self._ended(todo)
+        return found
+
+    def _ended(self, todo: Plan) -> frozenset[int]:
         fork = self._fork()
-        carry_out(fork, self.plan(entities))
+        carry_out(fork, todo)
         end = fork.now + self.limits.ending
         while True:
             over = frozenset(n for n, item in enumerate(self.injections) if not active(fork, item))
