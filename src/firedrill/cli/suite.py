@@ -277,11 +277,11 @@ def export(
     from firedrill.core.errors import InputError
     from firedrill.suites import open_suite
     from firedrill.suites.exporting import Amount
-    from firedrill.suites.exporting.suite import export_suite, find_scenarios
+    from firedrill.suites.exporting.suite import export_suite
 
     if layout != "itbench-aa":
         raise InputError(f"no layout {layout!r}", field="--format", mend="itbench-aa is the only one")
-    source = find_scenarios(spec)
+    source = open_suite(spec)
     with _bar("exporting", "incidents") as tick:
         export_suite(
             source,

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from firedrill.core.digest import digest_of
 from firedrill.core.errors import InputError
 from firedrill.core.scenario import Scenario
-from firedrill.suites import registry
 from firedrill.suites._files import write_atomic
 from firedrill.suites.exporting.incident import RECORDED, Amount, export_incident
-from firedrill.suites.manifest import Manifest, load_yaml, read_manifest, validate_record, write_manifest
+from firedrill.suites.manifest import Manifest, validate_record, write_manifest
+from firedrill.suites.opening import select
 
 if TYPE_CHECKING:
     from firedrill.suites.living import Worlds
+    from firedrill.suites.model import Suite
 
 VERSION = "1"
 """Rises whenever the same scenario gives other bytes."""
@@ -30,76 +30,29 @@ USUAL = Amount(traces=0.1, metrics_ms=60_000, logs=0.1)
 Progress = Callable[[int, int, str], None]
 """Told (scenarios written, scenarios wanted, the last one's name)."""
 _UNDER_WAY = ".under-way"
-_LIMIT = 4 * 1024 * 1024
-_MOST = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Scenarios of living worlds, and what their suite is called."""
-
-    name: str
-    version: str
-    scenarios: tuple[Scenario, ...]
-
-
-def find_scenarios(spec: str | Path) -> Source:
-    """The scenarios that a suite's name, its folder or a scenario file stand for, in order of their files.
-
-    Raises:
-        InputError: there is no such thing, or it holds no scenario of a living world.
-    """
-    path = Path(spec).expanduser()
-    if isinstance(spec, str) and "/" not in spec and not path.exists():
-        entry = registry.find(spec)
-        if entry is None:
-            mend = "`firedrill suite list` names those that were added; or name a folder or a scenario file"
-            raise InputError(f"no suite {spec!r}", field="suite", mend=mend)
-        path = Path(entry.path)
-    if path.is_file():
-        files, manifest = [path], Manifest()
-    elif path.is_dir():
-        inner = path / "scenarios"
-        files = sorted((inner if inner.is_dir() else path).glob("*.y*ml"))[:_MOST]
-        manifest = read_manifest(path)
-    else:
-        raise InputError("no such file or folder", source=str(path))
-    found = [scenario for file in files if (scenario := _read(file)) is not None]
-    if not found:
-        mend = "`firedrill suite generate` makes some; recorded incidents are in this layout already"
-        raise InputError("holds no scenario of a living world", source=str(path), mend=mend)
-    stem = path.resolve().stem if path.is_file() else path.resolve().name
-    return Source(manifest.name or stem, manifest.version or VERSION, tuple(found))
-
-
-def _read(path: Path) -> Scenario | None:
-    data = load_yaml(path, _LIMIT)
-    if not isinstance(data, dict) or data.get("kind") != "Scenario":
-        return None
-    if data.get("apiVersion") != "firedrill/v1":
-        return None
-    scenario = validate_record(Scenario, data, str(path))
-    return scenario if scenario.environment.backend == "world" else None
-
-
-def chosen(source: Source, names: Sequence[str], count: int | None) -> list[tuple[int, Scenario]]:
+def chosen(suite: Suite, names: Sequence[str], count: int | None) -> list[tuple[int, Scenario]]:
     """Some scenarios with their numbers in the suite, from 1: those of these names, and no more than `count`.
 
     Raises:
-        InputError: one is not there.
+        InputError: one is not there, or none of them is about a living world.
     """
-    known = {scenario.metadata.name for scenario in source.scenarios}
-    for name in names:
-        if name not in known:
-            raise InputError(f"the suite {source.name} has no scenario {name!r}", field="--scenario")
-    numbered = list(enumerate(source.scenarios, 1))
-    if names:
-        numbered = [pair for pair in numbered if pair[1].metadata.name in names]
-    return numbered[:count]
+    items = select(suite, names) if names else suite.scenarios
+    wanted = {item.id for item in items}
+    found = [
+        (number, item.scenario)
+        for number, item in enumerate(suite.scenarios, 1)
+        if item.id in wanted and item.scenario.environment.backend == "world"
+    ]
+    if not found:
+        mend = "`firedrill suite generate` makes some; recorded incidents are in this layout already"
+        raise InputError(f"{suite.name} has no scenario of a living world", source=str(suite.root), mend=mend)
+    return found[:count]
 
 
 def export_suite(
-    source: Source,
+    suite: Suite,
     out: Path,
     *,
     names: Sequence[str] = (),
@@ -115,7 +68,7 @@ def export_suite(
     the same bytes, whoever wrote what.
 
     Args:
-        source: the scenarios.
+        suite: of scenarios of living worlds, as `open_suite` gives it.
         out: a new or empty folder, or one in which the same was begun.
         names: only these scenarios; all where there are none.
         count: at most so many.
@@ -126,8 +79,8 @@ def export_suite(
     Raises:
         InputError: the folder holds something else, or a scenario cannot be simulated.
     """
-    wanted = chosen(source, names, count)
-    work = _begin(source, wanted, out, amount)
+    wanted = chosen(suite, names, count)
+    work = _begin(suite, wanted, out, amount)
     place = out / "sre"
     done = sum((place / f"Scenario-{number}").is_dir() for number, _ in wanted)
     open_ = [pair for pair in wanted if not (place / f"Scenario-{pair[0]}").is_dir()]
@@ -145,16 +98,16 @@ def export_suite(
                 note(name)
     else:
         _together(batches, out, amount, processes, note)
-    _finish(source, wanted, out, work, amount)
+    _finish(suite, wanted, out, work, amount)
     return out
 
 
-def _begin(source: Source, wanted: Sequence[tuple[int, Scenario]], out: Path, amount: Amount) -> Path:
+def _begin(suite: Suite, wanted: Sequence[tuple[int, Scenario]], out: Path, amount: Amount) -> Path:
     from firedrill.suites.living.writing import scenario_digest
 
     work = out / _UNDER_WAY
     digests = [[number, scenario_digest(scenario)] for number, scenario in wanted]
-    plan = {"format": VERSION, "suite": source.name, "amount": list(amount), "scenarios": digest_of(digests)}
+    plan = {"format": VERSION, "suite": suite.name, "amount": list(amount), "scenarios": digest_of(digests)}
     path = work / "plan.json"
     if path.is_file():
         if json.loads(path.read_bytes()) != plan:
@@ -244,7 +197,7 @@ def export_scenario(
 
 
 def _finish(
-    source: Source, wanted: Sequence[tuple[int, Scenario]], out: Path, work: Path, amount: Amount
+    suite: Suite, wanted: Sequence[tuple[int, Scenario]], out: Path, work: Path, amount: Amount
 ) -> None:
     from firedrill.suites.living.writing import scenario_digest, truth_texts
 
@@ -264,9 +217,9 @@ def _finish(
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_atomic(out / "sre" / "data.jsonl", lines.encode())
     about = {
-        "exported": {"suite": source.name, "version": source.version, "format": VERSION, **amount._asdict()},
+        "exported": {"suite": suite.name, "version": suite.version, "format": VERSION, **amount._asdict()},
         "scenarios": digest_of([scenario_digest(scenario) for _, scenario in wanted]),
     }
-    fields = {"name": source.name, "version": source.version, "title": "Recorded incidents of living worlds"}
+    fields = {"name": suite.name, "version": suite.version, "title": "Recorded incidents of living worlds"}
     write_manifest(out, validate_record(Manifest, {**fields, "provenance": about}, str(out)))
     shutil.rmtree(work)
