@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults import fitting
+from firedrill.faults._chaos import hits
 from firedrill.faults._meshing import governed, serves
 from firedrill.faults.base import Injection
+from firedrill.world.kube.chaos import KINDS
 from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of
 from firedrill.world.kube.selectors import selects
 from firedrill.world.mesh.state import AUTHENTICATIONS, AUTHORIZATIONS, GATEWAYS, ROUTES
@@ -22,6 +24,8 @@ _MESH = {
     "Gateway": GATEWAYS,
     "HTTPRoute": ROUTES,
 }
+_FROM_AFAR = frozenset({*KINDS, "Schedule"})
+"""What acts on workloads of other namespaces too."""
 _MOST_PODS = 20
 _READERS = {
     "ConfigMap": ("configMap", "configMapRef", "configMapKeyRef"),
@@ -84,7 +88,10 @@ def _first(world: World, injection: Injection, cause: str, title: str) -> Iterab
             yield owner, None
         elif (
             (kind == "Namespace" and namespace_of(owner) == name)
-            or (space in {namespace_of(owner), "cluster"} and _touches(world, injection, cause, owner))
+            or (
+                (space in {namespace_of(owner), "cluster"} or kind in _FROM_AFAR)
+                and _touches(world, injection, cause, owner)
+            )
             or (kind == "DaemonSet" and serves(world, space, owner))
         ):
             yield owner, Hop(cause, about, title, f"{about} is affected by it")
@@ -115,6 +122,8 @@ def _touches(world: World, injection: Injection, cause: str, owner: Obj) -> bool
     if kind in _MESH:
         found = store.get(_MESH[kind], space, name)
         return found is not None and owner in governed(world, found)
+    if kind in _FROM_AFAR:
+        return hits(world, cause, owner)
     if kind == "ServiceAccount":
         return bool(spec.get("serviceAccountName") == name)
     return kind in {"ResourceQuota", "LimitRange"}

@@ -1,0 +1,45 @@
+"""an experiment fills the heap of a Java machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from firedrill.faults._changes import Outcome
+from firedrill.faults._chaos import TIMED, aim, begin, machines
+from firedrill.faults.base import Fault, Target, register
+
+if TYPE_CHECKING:
+    from firedrill.world import World
+
+ID = "chaos-jvm-stress"
+_NAMES = ("{}-jvm-stress", "{}-heap-stress", "{}-heap")
+
+
+def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    return begin(world, args, "JVMChaos", {"action": "stress", "memType": "heap", "port": 9277})
+
+
+def _fits(world: World) -> Iterator[Target]:
+    for owner, _, _ in machines(world):
+        yield aim(world, ID, owner, _NAMES)
+
+
+FAULT = register(
+    Fault(
+        id=ID,
+        title="an experiment fills the heap of a Java machine",
+        parameters=TIMED,
+        inject=_inject,
+        shows="troubled",
+        family="chaos",
+        category="Chaos",
+        text=(
+            "An experiment of Chaos Mesh fills the heap of a Java machine. It collects garbage "
+            "without end, and some requests find no room."
+        ),
+        spreads="workload",
+        fits=_fits,
+        lacks="no program there runs in a Java machine, or there is no Chaos Mesh",
+    )
+)
