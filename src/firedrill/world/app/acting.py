@@ -23,6 +23,8 @@ _JVM = frozenset({"java", "kotlin", "scala", "groovy", "jvm"})
 _ROUTE = re.compile(r"([A-Z]+) (/\S*)")
 _WORD = re.compile(r"[^a-z0-9]+")
 _CUT = 999
+_PERIOD = 100.0
+"""ms after which a container that has used up its quota may go on."""
 _CODES: Final[Mapping[int, int]] = {401: kinds.AUTH, 404: kinds.NOT_FOUND}
 _PACKETS = frozenset({"delay_ms", "jitter_ms", "loss", "rate"})
 
@@ -83,6 +85,8 @@ class _Maker:
             self._http(row, place)
         elif name in ("jvm_error", "jvm_delay_ms"):
             self._method(row, place)
+        elif name == "cpu_steal":
+            self._threads(row, place)
         elif name == "gc_pause_ms":
             share = min(row.value / 1000.0, 0.95)
             self.rules.append(Rule("pause", float(row.value), share, pod=self._pod(place)))
@@ -94,6 +98,17 @@ class _Maker:
             self._disk(row, place)
         elif name == "io_delay_ms":
             self.rules.append(Rule("busy", float(row.value), row.share / 1000.0, pod=self._pod(place)))
+
+    def _threads(self, row: Effect, place: int) -> None:
+        """Threads that compute in the same container: turns come late, and a used-up quota stops them all."""
+        busy, bound, whole = (int(row.said(name) or 0) for name in ("threads", "bound", "whole"))
+        pod = self._pod(place)
+        crowd = (busy + 1000) / max(whole, 1000)
+        if crowd > 1.0:
+            self.rules.append(Rule("stretch", min(crowd, 100.0), pod=pod))
+        runs = bound / max(min(busy + 1000, whole), 1)
+        if bound and runs < 1.0:
+            self.rules.append(Rule("pause", _PERIOD * (1.0 - runs), 1.0 - runs, pod=pod))
 
     def _pod(self, *places: int) -> Bools:
         out = np.zeros(len(self.pods), np.bool_)

@@ -133,7 +133,7 @@ def service_times(table: Table, batch: Batch) -> Service:
     if table.distant:
         net = net + _distance(table, batch)
     if table.rules:
-        more, far = _ruled(table, batch)
+        more, far = _ruled(table, batch, own)
         other, net = other + more, net + far
     pool = _pool_waits(table, batch) if len(topology.pool_pod) else None
     batch.net, batch.waited, batch.cpu = net if pool is None else net + pool, idle, cpu
@@ -154,8 +154,8 @@ def _distance(table: Table, batch: Batch) -> Ints:
     return late
 
 
-def _ruled(table: Table, batch: Batch) -> tuple[Ints, Ints]:
-    """µs that rules add at the callee and on the way; failures and answers are written into the batch."""
+def _ruled(table: Table, batch: Batch, own: Ints) -> tuple[Ints, Ints]:
+    """µs that rules add at the callee, by its work, and on the way; outcomes go into the batch."""
     busy, far = np.zeros(batch.size), np.zeros(batch.size)
     keep = np.ones(batch.size)
     for rule in table.rules:
@@ -168,6 +168,8 @@ def _ruled(table: Table, batch: Batch) -> tuple[Ints, Ints]:
             keep *= 1.0 - here * rule.value
         elif rule.what == "busy":
             busy += here * (rule.value * 1000.0)
+        elif rule.what == "stretch":
+            busy += here * own * (rule.value - 1.0)
         elif rule.what == "pause":
             busy += here * (rule.value * 1000.0 * drawn[1])
         elif rule.what == "fail":

@@ -16,6 +16,7 @@ from firedrill.world.app.state import Effects, no_effects
 from firedrill.world.app.topology import PodInfo, Topology, make_topology, reach_from
 from firedrill.world.kube import effects as kube_effects
 from firedrill.world.kube import quantity
+from firedrill.world.kube.kubelet import history
 from firedrill.world.kube.kubelet.containers import spec_of
 from firedrill.world.kube.kubelet.state import kubelets
 from firedrill.world.kube.network import NetworkState
@@ -31,6 +32,7 @@ _ROUTED = frozenset({"services", "endpointslices.discovery.k8s.io", "namespaces"
 _POLICIES = "networkpolicies.networking.k8s.io"
 _MIB = 1024 * 1024
 _NODE_CORES = 8.0
+_KILLED = 137
 _MOST_USERS = 1_000_000
 
 
@@ -150,10 +152,18 @@ def just_died(world: World, before: Mark, now: Mark) -> dict[int, float]:
         if (program.uid, program.attempt) in there or program.stopping:
             continue
         state = known.get(program.uid)
-        if state is not None and state.stopping:
+        if (state is not None and state.stopping) or (state is None and _left(world, program)):
             continue
         dead[program.service] = dead.get(program.service, 0) + 1
     return {service: gone / count[service] for service, gone in dead.items()}
+
+
+def _left(world: World, program: Program) -> bool:
+    """Whether a program of a pod that is gone came to its end by itself: it was asked to stop, and did."""
+    for (uid, _, attempt), record in reversed(history.runs(world).records.items()):
+        if (uid, attempt) == (program.uid, program.attempt):
+            return record.run.finished >= 0 and record.run.code != _KILLED
+    return False
 
 
 def read_topology(
@@ -236,6 +246,8 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
             continue
         if row.parameter == "gc_pause_ms" and place is not None:
             by_pod["steal"][place] += row.value * 0.001
+        if row.parameter == "cpu_steal" and row.detail and place is not None:
+            special.append(row)
         if _is_special(row):
             special.append(row)
             continue

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import yaml
-
+from firedrill.core.documents import read_documents
 from firedrill.core.errors import InputError
 from firedrill.world.app.fields import Fields
 from firedrill.world.app.model import (
@@ -26,7 +23,6 @@ from firedrill.world.app.model import (
     Without,
 )
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOURCES = {
     "deployment": "deployments.apps",
     "statefulset": "statefulsets.apps",
@@ -45,16 +41,10 @@ def read_yaml(text: str, source: str) -> object:
     """
     if len(text) > _MOST_BYTES:
         raise InputError("the file is larger than 2 MiB", source=source, mend="describe less in one file")
-    try:
-        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        raise InputError(
-            f"no YAML: {getattr(problem, 'problem', None) or 'a value that cannot be read'}",
-            source=source,
-            line=mark.line + 1 if mark is not None else None,
-            mend="correct the file",
-        ) from None
+    found = read_documents(text, source)
+    if len(found) > 1:
+        raise InputError("holds several documents", source=source, mend="leave one")
+    return found[0] if found else None
 
 
 def read_application(graph: str, load: str, source: str = "") -> Application:

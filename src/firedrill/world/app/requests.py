@@ -77,7 +77,9 @@ class WorldRequests:
             for pod in inputs.topology.pods
         ]
         rows, notes = traffic.rows_of(self._world, number), inputs.topology.notes
-        return Tick(number, inputs.moment, inputs.length, rows, pods, notes)
+        effects = inputs.effects
+        thrown = {(item.pod, item.op): (item.type, item.message) for item in effects.thrown}
+        return Tick(number, inputs.moment, inputs.length, rows, pods, notes, thrown, effects.skew)
 
 
 def _names(world: World, graph: Graph) -> Names:

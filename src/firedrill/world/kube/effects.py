@@ -57,7 +57,8 @@ class Effect:
         share: of the packets, requests or operations that are hit, in thousandths.
         container, attempt: only while that run of that container lasts; -1 for whatever runs.
         detail: what else it is about, as (name, text): `target`, `port`, `path`, `method` of requests,
-            `class`, `method`, `exception`, `message` of programs, `patterns` of names, `limit` of queues.
+            `class`, `method`, `exception`, `message` of programs, `patterns` of names, `limit` of queues;
+            in thousandths of processors: `threads` that compute, the container's `bound`, the `whole` node.
     """
 
     on: str

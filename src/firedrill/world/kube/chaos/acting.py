@@ -216,12 +216,17 @@ def _stress(world: World, obj: Obj, _: Obj, found: Target, __: object) -> list[E
 
 def _busy(world: World, obj: Obj, found: Target, milli: int, workers: int) -> list[Effect]:
     """Threads that want so much of the processors which the container may use."""
-    limit = limit_of(spec_of(found.pod, found.container) or {}, "cpu") or _of_node(world, found.pod, "cpu")
+    bound, whole = (
+        limit_of(spec_of(found.pod, found.container) or {}, "cpu"),
+        _of_node(world, found.pod, "cpu"),
+    )
+    limit = bound or whole
     share = min(1000 * milli // max(limit, 1), 1000 * workers // (workers + 1))
     if share <= 0:
         return []
     _change_health(world, found, cpu=min(milli, limit * share // 1000))
-    return [Effect(f"pod/{uid_of(found.pod)}", "cpu_steal", share, source_of(obj))]
+    detail = (("threads", str(milli)), ("bound", str(bound)), ("whole", str(whole)))
+    return [Effect(f"pod/{uid_of(found.pod)}", "cpu_steal", share, source_of(obj), detail=detail)]
 
 
 def _hold(world: World, obj: Obj, found: Target, count: int) -> list[Effect]:

@@ -127,6 +127,11 @@ class Wording:
         return (self.at ^ self._row * 2_654_435_761) * 0x9E3779B1 >> 7 & 0xFFFFFFFF
 
     @property
+    def skew(self) -> int:
+        """ns by which the clock of whoever writes is ahead."""
+        return self._tick.skew.get(self._place, 0) * 1_000_000
+
+    @property
     def outcome(self) -> str:
         """How the request ended for the callee."""
         return self._names.outcomes[int(self._tick.rows.server_kind[self._row])]
@@ -221,7 +226,7 @@ def _makers(shape: styles.Shape) -> tuple[tuple[str, Callable[[Wording], object]
 def maker(name: str) -> Callable[[Wording], object]:
     """What makes the value of a name in templates."""
     if name.startswith("at_"):
-        return lambda one: styles.moment(name, one.at)
+        return lambda one: styles.moment(name, one.at + one.skew)
     found: Callable[[Wording], object] = _VALUES[name]
     return found
 

@@ -116,7 +116,8 @@ class Describer:
         op, edge = int(rows.op[row]), int(rows.edge[row])
         if server:
             if names.outcomes[int(rows.server_kind[row])] != "upstream":
-                return failures.own(names, op)
+                thrown = tick.thrown.get((int(rows.pod[row]), op)) if tick.thrown else None
+                return failures.own(names, op) if thrown is None else failures.thrown(names, op, *thrown)
             failed = [call for call in self.calls_of(tick, row) if rows.kind[call]]
             if not failed:
                 return failures.own(names, op)

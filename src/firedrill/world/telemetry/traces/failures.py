@@ -76,6 +76,16 @@ def own(names: Names, operation: int) -> Failure:
 
 
 @lru_cache(maxsize=4096)
+def thrown(names: Names, operation: int, kind: str, message: str) -> Failure:
+    """What an operation says in which that was thrown; its usual kind where none is named."""
+    found = own(names, operation)
+    kind = kind or found.type
+    said = f"{kind}: {message}" if message else kind
+    stack = (line.replace(f"{found.type}: {found.message}", said) for line in found.stack)
+    return Failure(kind, message or kind.rpartition(".")[2], tuple(stack))
+
+
+@lru_cache(maxsize=4096)
 def caused(names: Names, operation: int, cause: Failure) -> Failure:
     """What an operation says that fails because a call of its own has failed."""
     found = own(names, operation)

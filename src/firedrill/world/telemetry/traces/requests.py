@@ -204,6 +204,8 @@ class Tick(NamedTuple):
         rows: its requests.
         pods: what `source` and `pod` of the rows mean.
         notes: why proxies turned calls away, by source, edge and pod.
+        thrown: (type, message) of what programs throw for a reason of their own, by pod and operation.
+        skew: ms by which clocks are ahead, by pod.
     """
 
     number: int
@@ -212,6 +214,8 @@ class Tick(NamedTuple):
     rows: Rows
     pods: Sequence[Pod]
     notes: Mapping[tuple[int, int, int], str] = MappingProxyType({})
+    thrown: Mapping[tuple[int, int], tuple[str, str]] = MappingProxyType({})
+    skew: Mapping[int, int] = MappingProxyType({})
 
 
 class Requests(Protocol):
