@@ -23,7 +23,7 @@ from firedrill.faults.base import (
 )
 from firedrill.faults.fitting import misfit, targets
 from firedrill.faults.propagating import Hop, propagation
-from firedrill.faults.repairing import apply, repair
+from firedrill.faults.repairing import apply, leftovers, repair
 from firedrill.faults.reverting import revert
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "from_itbench",
     "inject",
     "itbench_namings",
+    "leftovers",
     "library",
     "misfit",
     "propagation",

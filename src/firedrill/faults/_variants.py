@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from firedrill.faults.fitting import entity, pods_of
 from firedrill.world.kube import quantity
 from firedrill.world.kube.kubelet import usage
+from firedrill.world.kube.kubelet.state import find_pod
 from firedrill.world.kube.objects import Obj, dig, labels_of, name_of, namespace_of
 from firedrill.world.kube.programs import catalogue
 from firedrill.world.kube.programs.reference import parse_reference
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PORTS = (8081, 8090, 9090, 3001, 5001, 8443, 50052, 9100, 7001, 8888, 4000, 9999)
-_LEAST_MIB, _SYSTEM_ROOM, _SYSTEM_PRIORITY = 2, 200, 1_000_000_000
+_FELT_SHARE = 0.75
+_STOLEN = (90, 95, 98)
+_LEAST_MIB, _SYSTEM_ROOM, _SYSTEM_PRIORITY = 8, 200, 1_000_000_000
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -92,14 +95,42 @@ def too_much(world: World, fault: str, owner: Obj, resource: str) -> str:
 
 
 def too_little(world: World, fault: str, owner: Obj, container: str) -> str:
-    """A memory limit that is less than what the container uses now; empty where it uses next to nothing."""
+    """A memory limit that is less than what the container uses now; empty where it uses next to nothing.
+
+    Runtimes refuse to start anything with less than a few MiB: that would be another mechanism.
+    """
     most = 0
     for pod in pods_of(world, owner):
         used = usage(world, namespace_of(pod), name_of(pod)).get(container, (0, 0))[1]
         most = max(most, used)
     share = one_of(world, fault, owner, (30, 40, 50))
-    wanted = most * share // 100 >> 20
-    return f"{wanted}Mi" if wanted >= _LEAST_MIB else ""
+    wanted = max(most * share // 100 >> 20, _LEAST_MIB)
+    return f"{wanted}Mi" if wanted << 20 < most * _FELT_SHARE else ""
+
+
+def busy_share(world: World, fault: str, owner: Obj) -> int:
+    """The share of its processor time, in per cent, that a workload cannot do without; 0 where it idles."""
+    found = []
+    for pod in pods_of(world, owner):
+        for item in pod["spec"]["containers"]:
+            limit = dig(item, "resources", "limits", "cpu")
+            used = usage(world, namespace_of(pod), name_of(pod)).get(item["name"], (0, 0))[0]
+            if limit is not None:
+                found += [
+                    share for share in _STOLEN if quantity.milli(str(limit)) * (100 - share) <= used * 100
+                ]
+    return one_of(world, fault, owner, sorted(set(found))) if found else 0
+
+
+def start_ms(world: World, owner: Obj, container: str) -> int:
+    """How long the slowest of a workload's programs took until it answered, in ms; 0 where none runs."""
+    most = 0
+    for pod in pods_of(world, owner):
+        state = find_pod(world, namespace_of(pod), name_of(pod))
+        found = state.containers.get(container) if state is not None else None
+        if found is not None and found.run is not None:
+            most = max(most, found.run.plan.ready_after)
+    return most
 
 
 def quota_below(world: World, namespace: str, resource: str) -> str:

@@ -16,27 +16,52 @@ from firedrill import faults
 wrong_image = faults.find("incorrect-image-reference")
 injection = faults.inject(world, wrong_image, {"namespace": "shop", "name": "frontend"})
 injection.causes  # ('shop/Deployment/frontend',)
-faults.revert(world, injection)
+faults.active(world, injection)  # True
+for step in faults.repair(world, injection) or ():  # None where no call of the API mends it
+    print(step.command())  # kubectl -n shop patch deployment frontend ...
+    faults.apply(world, step)
+faults.revert(world, injection)  # or take it back as if it had never been
 ```
 
-The table is made from the code by `scripts/coverage`.
+A mechanism finds its targets by itself: `faults.targets(fault, world)` gives every set of arguments that
+makes sense in a world, with the entity whose users feel it, and `faults.misfit(fault, world)` says why there
+is none. `faults.propagation(world, injection)` follows it from its cause to pods, Services and callers.
 
-| fault | what breaks | arguments |
-|---|---|---|
+The table is made from the code by `scripts/coverage`. `users` feel a mechanism in the way in which it aims
+itself, or only an `alert` tells of it. Where there is no repair, no call of the API mends it.
+
+| fault | what breaks | family | felt by | repair | arguments |
+|---|---|---|---|---|---|
 """
 _TAIL = """
 ## Adding one
 
 Write one file in `src/firedrill/faults/`: an `_inject(world, args)` that changes the cluster through
 `_changes.py` (or a client of the API) and returns the causes and the way back, and a
-`register(Fault(...))` with an id, a title in one line and the arguments. The tests of the library then
-hold it to the rules: only the API and conditions of nodes and pods are touched, no name, label or
-annotation gives it away, it can be taken back, and wrong arguments are refused with a mend.
+`register(Fault(...))` with an id, a title in one line, the arguments, and for people a `family`, a
+`category`, a short `text`, where it `spreads` and who `felt` it. The rest has defaults:
+
+- `fits(world)` yields each `Target` in a stable order, found by looking at the world (`fitting.py`), with
+  plausible mistakes drawn by name (`_variants.py`); by default what the parameters ask for. `lacks` is the
+  reason where there is none.
+- `repair(world, injection)` gives the steps of an operator; by default the changes are taken back, each by
+  the smallest patch, and workloads that were restarted are started anew. None, with the reason as
+  `diagnosis`, where no call of the API mends it.
+- `active(world, injection)` says whether it still acts; by default whether what was changed still holds
+  what was injected.
+
+What bites only with the next pod brings that moment about as a team does: by a rollout, by deleting the
+pods, or by making the workload anew (`ANEW`, `AGAIN`, `LATER` and `NEXT` in `_changes.py`). The tests of the
+library then hold it to the rules: only the API and conditions of nodes and pods are touched, no name, label
+or annotation gives it away, its targets are valid and always the same, its repair goes through the API and
+leaves every object as it was, and wrong arguments are refused with a mend. `bench/mechanisms.py` runs it in
+every application ([what came of it](mechanisms.md)).
 """
 
 
 def _shown(value: object) -> str:
-    return "(empty)" if value == "" else str(value)
+    text = "(empty)" if value == "" else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def page() -> str:
@@ -47,6 +72,8 @@ def page() -> str:
             f"`{name}`" if parameter.default is None else f"`{name}` = {_shown(parameter.default)}"
             for name, parameter in fault.parameters.items()
         ]
-        out.append(f"| `{fault.id}` | {fault.title} | {', '.join(names)} |\n")
+        title = fault.title.replace("|", "\\|")
+        about = f"{fault.family} | {fault.felt} | {'no' if fault.repair is None else 'yes'}"
+        out.append(f"| `{fault.id}` | {title} | {about} | {', '.join(names)} |\n")
     out.append(_TAIL)
     return "".join(out)

@@ -32,7 +32,7 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
-        if main_container(world, owner).get("livenessProbe") or main_container(world, owner).get("ports"):
+        if main_container(world, owner).get("livenessProbe"):
             yield on_container(world, owner)
 
 
@@ -54,5 +54,6 @@ FAULT = register(
             "The kubelet kills the container again and again, although its program is well."
         ),
         fits=_fits,
+        lacks="no container of the application has a liveness probe",
     )
 )

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import CONTAINER, Outcome, edit_container, port_of
+from firedrill.faults._variants import start_ms
 from firedrill.faults.base import Fault, Parameter, Target, register
 from firedrill.faults.fitting import main_container, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
     from firedrill.world.kube.objects import Obj
+
+_SLOW_MS = 2500
+"""A program that opens its port within the first probe or two survives."""
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
@@ -29,7 +33,8 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
-        if main_container(world, owner).get("ports"):
+        container = main_container(world, owner)
+        if container.get("ports") and start_ms(world, owner, container["name"]) >= _SLOW_MS:
             yield on_container(world, owner)
 
 
@@ -54,5 +59,6 @@ FAULT = register(
             "kubelet kills the container again and again, although its program is well."
         ),
         fits=_fits,
+        lacks="every program starts in less time than the probe gives it",
     )
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import WORKLOAD, Outcome, disturb, workload_resource
-from firedrill.faults._variants import one_of
+from firedrill.faults._variants import busy_share
 from firedrill.faults.base import Fault, Injection, Parameter, Step, Target, register
 from firedrill.faults.fitting import on_workload, workloads
 from firedrill.faults.repairing import restart_of
@@ -21,8 +21,9 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
-        percent = one_of(world, "pod-cpu-overload", owner, (90, 95, 98))
-        yield on_workload(owner, percent=percent)
+        percent = busy_share(world, "pod-cpu-overload", owner)
+        if percent:
+            yield on_workload(owner, percent=percent)
 
 
 def _repair(_: World, injection: Injection) -> tuple[Step, ...]:
@@ -48,6 +49,7 @@ FAULT = register(
             "answered late or not at all."
         ),
         fits=_fits,
+        lacks="no workload with a limit is busy enough to miss its processor time",
         repair=_repair,
     )
 )

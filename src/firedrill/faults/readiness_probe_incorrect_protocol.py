@@ -32,7 +32,7 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
-        if main_container(world, owner).get("readinessProbe") or main_container(world, owner).get("ports"):
+        if main_container(world, owner).get("readinessProbe"):
             yield from both_ways(on_container(world, owner))
 
 
@@ -55,5 +55,6 @@ FAULT = register(
             "program does not. New pods run but never become ready."
         ),
         fits=_fits,
+        lacks="no container of the application has a readiness probe",
     )
 )

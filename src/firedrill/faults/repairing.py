@@ -22,7 +22,7 @@ from firedrill.faults.base import NO_OBJECTS, Change, Injection, Step
 from firedrill.faults.reverting import fresh
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.api.request import ADMIN, User
-from firedrill.world.kube.objects import Obj, condition, dig, labels_of, name_of
+from firedrill.world.kube.objects import Obj, condition, controller_of, dig, labels_of, name_of, namespace_of
 from firedrill.world.kube.selectors import selects
 
 if TYPE_CHECKING:
@@ -122,6 +122,20 @@ def inverse(world: World, injection: Injection) -> tuple[Step, ...]:
         elif stamp_of(change.after):
             last.append(restart_of(change.resource, change.namespace, change.name))
     return (*first, *last)
+
+
+def leftovers(world: World) -> tuple[Step, ...]:
+    """What is still to be cleared away once a fault is over: evicted pods, which others have replaced.
+
+    Nobody else does so: the garbage collector leaves them until there are thousands.
+    """
+    return tuple(
+        Step("an evicted pod is only a record", "delete", "pods", namespace_of(pod), name_of(pod))
+        for pod in world.cluster.store.list("pods")
+        if dig(pod, "status", "phase") == "Failed"
+        and dig(pod, "status", "reason") == "Evicted"
+        and controller_of(pod) is not None
+    )
 
 
 def restart_of(resource: str, namespace: str, name: str) -> Step:
