@@ -34,6 +34,7 @@ _KINDS = {
     "daemonsets.apps": "DaemonSet",
 }
 _DEVIATIONS = 5.0
+FEWER: Final = "it gets fewer requests"
 _FEWEST, _ENOUGH = 5, 10
 """Requests in a window below which its shares say nothing, and below which their number does not."""
 _FAILED, _SLOWER, _SLOWER_MS, _SILENT = 0.02, 1.5, 20.0, 0.5
@@ -169,7 +170,7 @@ def _judged(view: _View, number: int) -> Iterable[tuple[str, list[bool]]]:
     none = (requests == 0) & (expected >= _ENOUGH)
     yield "its requests fail", list((requests >= _FEWEST) & (failed > limit))
     yield "its requests are slow", list((requests >= _FEWEST) & (view.after.p95[:count, number] > patience))
-    yield "it gets fewer requests", list(none | (quiet & (expected >= _ENOUGH)))
+    yield FEWER, list(none | (quiet & (expected >= _ENOUGH)))
 
 
 def _lasting(wrong: Sequence[bool]) -> int | None:
@@ -220,4 +221,4 @@ def _states(incident: Incident) -> list[tuple[State, State]]:
     return [(item, usual[item.at]) for item in here if item.at in usual]
 
 
-__all__ = ["Deviation", "deviations", "fronts", "workload_of"]
+__all__ = ["FEWER", "Deviation", "deviations", "fronts", "workload_of"]

@@ -118,7 +118,7 @@ def proof_of(proof: Certificate) -> dict[str, Any]:
             {"entities": list(item.entities), "cured": item.cured, "reason": item.reason}
             for item in proof.tried
         ],
-        "others": list(proof.others),
+        "others": len(proof.others),
         "seen": [asdict(item) for item in proof.seen],
         "limits": dict(proof.limits),
     }

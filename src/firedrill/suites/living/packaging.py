@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,8 @@ def run_table(
             _note(work, *_run_row(*job), tell)
     elif jobs:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            for name, made in pool.map(_run_row, *zip(*jobs, strict=True)):
-                _note(work, name, made, tell)
+            for future in as_completed([pool.submit(_run_row, *job) for job in jobs]):
+                _note(work, *future.result(), tell)
     scenarios, left_out = [], {}
     for row in rows(table):
         made = json.loads((work / f"{row.id}.json").read_bytes())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.suites.living.deviating import Deviation, deviations, fronts, workload_of
 from firedrill.suites.living.groups import Document, Groups, longest
 from firedrill.suites.living.observing import owner_of
+from firedrill.suites.living.spreading import spread
 from firedrill.world.app.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _OBJECTS = {
     "job_name": "Job",
 }
 _SERVICES = ("service_name", "destination_workload", "destination_service_name")
-_SILENT = "it gets fewer requests"
 EASY, MEDIUM = 1.7, 2.8
 """Up to these complexities a scenario is easy, and medium."""
 
@@ -87,7 +87,7 @@ class _Teller:
         hit: list[str] = []
         for injection in incident.injections:
             hit += self._way(injection)
-        self._silenced()
+        spread(self._incident.before, self._groups, self._plain, self._wrong, self._unled())
         alerts = self._alerts()
         body = {
             "alerts": alerts,
@@ -225,34 +225,11 @@ class _Teller:
             "effect": effect,
         }
 
-    def _silenced(self) -> None:
-        """Services that are asked less because what asks them fails before it comes to that."""
-        graph = self._incident.before.cluster.part(Traffic).graph
-        if graph is None:
-            return
-        named = fronts(self._incident.before)
-        callers: dict[str, list[str]] = {}
-        for service in graph.app.services:
-            for call in [call for operation in service.operations for call in operation.calls]:
-                callers.setdefault(named[call.service], []).append(named[service.name])
-        for queue in graph.app.queues:
-            makers = [
-                named[item.name]
-                for item in graph.app.services
-                if any(call.publishes == queue.name for op in item.operations for call in op.calls)
-            ]
-            for consumer in queue.consumers:
-                callers.setdefault(named[consumer.service], []).extend(makers)
-        left = [entity for entity, what in self._wrong.items() if _SILENT in what and entity in callers]
-        found = True
-        while found:
-            found = False
-            for entity in [item for item in left if not self._groups.known(item)]:
-                caller = next((c for c in callers[entity] if c != entity and self._groups.known(c)), None)
-                if caller is not None:
-                    name, asked = (item.split("/", 2)[2] for item in (caller, entity))
-                    self._plain(caller, entity, f"{name} fails before it calls {asked}", _SILENT)
-                    found = True
+    def _unled(self) -> list[str]:
+        """The causes from which no step leads anywhere yet."""
+        led = {source for source, _ in self._steps}
+        causes = dict.fromkeys(cause for item in self._incident.injections for cause in item.causes)
+        return [cause for cause in causes if self._groups.of(cause) not in led]
 
     def _plain(self, source: str, target: str, condition: str, effect: str) -> None:
         ends = (self._group_of(source), self._group_of(target))

@@ -126,11 +126,9 @@ def begin(case: Case) -> Twin:
 
 
 def _live(world: World, case: Case) -> None:
-    if not case.life and not case.red_herrings:
-        return
     from firedrill.world.life import begin as live
 
-    live(world, case.life, red_herrings=case.red_herrings)
+    live(world, case.life, case.red_herrings, world.now + HEALTHY_MS)
 
 
 def package_of(case: Case) -> Package:
