@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.faults import fitting
 from firedrill.world import mesh
+from firedrill.world.kube.api.pressure import Pressure
 from firedrill.world.kube.kubelet.nettools import route_from
 from firedrill.world.kube.objects import condition, dig, labels_of, name_of
 from firedrill.world.kube.selectors import selects
@@ -108,6 +109,11 @@ def _maxed(look: Look, _: str) -> bool:
     return False
 
 
+def _pressed(look: Look, _: str) -> bool:
+    """Requests to the API server wait."""
+    return look.world.cluster.part(Pressure).wait > 100
+
+
 def _unlimited(look: Look, _: str) -> bool:
     """A running container of the workload has no limits."""
     wanted = dig(look.workload(), "spec", "selector")
@@ -138,6 +144,7 @@ SYMPTOMS: Mapping[str, Callable[[Look, str], bool]] = {
     "gone": _gone,
     "maxed": _maxed,
     "unlimited": _unlimited,
+    "pressed": _pressed,
     "unmeshed": _unmeshed,
     "troubled": _troubled,
     "unstarted": _unstarted,

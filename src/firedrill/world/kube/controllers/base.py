@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.api.errors import ApiError
+from firedrill.world.kube.api.pressure import delay
 from firedrill.world.kube.objects import name_of, namespace_of
 from firedrill.world.kube.store import Change
 from firedrill.world.sim.handlers import handler
@@ -130,7 +131,7 @@ def enqueue(world: World, name: str, key: str, after_ms: int | None = None) -> N
         return
     if after_ms is None:
         low, high = controller.delay
-        after_ms = world.rng.integer(low, high, "reconcile", name, key, world.now)
+        after_ms = world.rng.integer(low, high, "reconcile", name, key, world.now) + delay(world)
     due = max(world.now + max(after_ms, 0), work.rests.get((name, key), 0))
     waiting = work.pending.get((name, key))
     if waiting is not None and waiting <= due:

@@ -106,6 +106,7 @@ def start(
 
 def follow(world: World, pod: Obj, state: PodState, found: Container) -> None:
     """See to what the plan of a run holds: its end, its script, its databases, its memory."""
+    from firedrill.world.kube.api import pressure
     from firedrill.world.kube.kubelet import connecting, scripting
     from firedrill.world.kube.kubelet.containers import spec_of
 
@@ -115,6 +116,8 @@ def follow(world: World, pod: Obj, state: PodState, found: Container) -> None:
     age = world.now - run.started
     if run.plan.exit_after >= 0:
         world.schedule(run.plan.exit_after - age, "kubelet.exit", state.uid, found.name, run.attempt)
+    if run.plan.asks:
+        pressure.begin(world)
     if run.plan.script:
         scripting.begin(world, state, found.name, run)
     elif run.plan.connects:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import dig
-from firedrill.world.kube.programs import catalogue, corefile, logs, scripts, shell, shell_code
+from firedrill.world.kube.programs import asking, catalogue, corefile, logs, scripts, shell, shell_code
 from firedrill.world.kube.programs.model import MIB, Listen, Plan, Program
 from firedrill.world.kube.programs.reference import parse_reference
 
@@ -78,6 +78,9 @@ def launch(world: World, setting: Setting) -> Plan:
     missing = missing_executable(program, argv[0])
     if missing:
         return Plan(fails=f"{_RUNC}{missing}: unknown")
+    asked = asking.requests_per_second(argv, setting.env, setting.files, _cores(setting))
+    if asked:
+        return _asker(program, asked, argv)
     if line in program.serves:
         return served(world, setting)
     script = _script_of(program, argv)
@@ -160,6 +163,20 @@ def waiting_script(argv: Sequence[str]) -> str:
     loop = f"n=0; good=1; until {look} 2>/dev/null; do {give_up}; sleep 1; done"
     return (
         f'{loop}; if [ $good = 1 ]; then {said}; else echo "{name}: timeout occurred" >&2; false; fi {strict}'
+    )
+
+
+def _asker(program: Program, asked: int, argv: Sequence[str]) -> Plan:
+    """A run that asks the API server for ever."""
+    lines = ((40, f"asking for pods {asked} times a second"),)
+    process = " ".join(argv)[:200]
+    return Plan(
+        memory=max(program.memory, 48 * MIB),
+        cpu=asking.processor(asked),
+        asks=asked,
+        lines=lines,
+        term=-1,
+        process=process,
     )
 
 

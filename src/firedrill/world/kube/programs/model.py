@@ -112,6 +112,7 @@ class Plan:
         process: as a process list shows it.
         script: what a shell reads, where what it does depends on the cluster.
         connects: it opens the databases that its environment names before it serves.
+        asks: requests per second that it makes of the API server.
     """
 
     fails: str = ""
@@ -135,6 +136,7 @@ class Plan:
     process: str = ""
     script: str = ""
     connects: bool = False
+    asks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

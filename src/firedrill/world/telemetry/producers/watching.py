@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.sim.handlers import find_handler, handler
 from firedrill.world.telemetry.monitoring import Monitoring
-from firedrill.world.telemetry.producers import clusterstate, machines, opencost, podtargets
+from firedrill.world.telemetry.producers import apiserver, clusterstate, machines, opencost, podtargets
 from firedrill.world.telemetry.producers.gauges import describe
 from firedrill.world.telemetry.producers.state import Metering
 
@@ -64,6 +64,7 @@ def _step(world: World) -> None:
     clusterstate.update(world)
     machines.update(world)
     podtargets.update(world)
+    apiserver.update(world)
     for name in part.followers:
         find_handler(name)(world)
     world.cluster.part(Monitoring).advance(world.now)
