@@ -60,7 +60,7 @@ def occupy(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fitting(world: World, claim: Obj) -> str:
     wanted = str(dig(claim, "spec", "storageClassName", default=""))
-    for volume in world.cluster.store.list(_VOLUMES):
+    for volume in client(world).list(_VOLUMES):
         if (
             dig(volume, "status", "phase") != "Bound"
             and dig(volume, "spec", "storageClassName", default="") == wanted

@@ -20,7 +20,7 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fits(world: World) -> Iterator[Target]:
     for target in each_node(world):
-        delay = one_of(world, "node-network-delay", target.args["node"], (300, 500, 800, 1500))
+        delay = one_of(world, "node-network-delay", target.args["node"], (800, 1200, 2000))
         yield Target({**target.args, "delay_ms": delay}, target.about)
 
 
