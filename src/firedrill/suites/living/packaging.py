@@ -23,6 +23,7 @@ from firedrill.suites.manifest import validate_record
 SEEDS = (1, 2, 3)
 """Worlds in which a row of a table is tried, one after the other."""
 LITE = 21
+_TOGETHER = 8
 Tell = Callable[[str], None]
 
 
@@ -42,14 +43,14 @@ def run_table(
     """
     todo = [row for row in rows(table) if not (work / f"{row.id}.json").is_file()]
     work.mkdir(parents=True, exist_ok=True)
-    jobs = [(table, row, full) for row in todo]
+    jobs = [(table, batch, full) for batch in _batches(todo)]
     if processes <= 1:
         for job in jobs:
-            _note(work, *_run_row(*job), tell)
+            _note(work, _run_rows(*job), tell)
     elif jobs:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            for future in as_completed([pool.submit(_run_row, *job) for job in jobs]):
-                _note(work, *future.result(), tell)
+            for future in as_completed([pool.submit(_run_rows, *job) for job in jobs]):
+                _note(work, future.result(), tell)
     scenarios, left_out = [], {}
     for row in rows(table):
         made = json.loads((work / f"{row.id}.json").read_bytes())
@@ -60,35 +61,53 @@ def run_table(
     return scenarios, left_out
 
 
-def _note(work: Path, name: str, made: Mapping[str, Any], tell: Tell | None) -> None:
-    write_atomic(work / f"{name}.json", json.dumps(made).encode())
-    if tell is not None:
-        tell(f"{name}: {made['why'] or 'kept'}")
+def _note(work: Path, made: Mapping[str, Mapping[str, Any]], tell: Tell | None) -> None:
+    for name, found in made.items():
+        write_atomic(work / f"{name}.json", json.dumps(found).encode())
+        if tell is not None:
+            tell(f"{name}: {found['why'] or 'kept'}")
 
 
-def _run_row(table: str, row: Row, full: bool) -> tuple[str, dict[str, Any]]:
-    why = ""
+def _batches(todo: Sequence[Row]) -> list[list[Row]]:
+    """Rows that share a world, a few at a time."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in todo:
+        applications = row.specification["spec"]["applications"]
+        waits = [item.get("waitFor", {}).get("preInjection") for item in row.specification["spec"]["faults"]]
+        groups.setdefault((json.dumps([applications, waits]),), []).append(row)
+    return [
+        group[start : start + _TOGETHER]
+        for group in groups.values()
+        for start in range(0, len(group), _TOGETHER)
+    ]
+
+
+def _run_rows(table: str, batch: Sequence[Row], full: bool) -> dict[str, dict[str, Any]]:
+    """What becomes of rows that share a world; those that give nothing are tried in further worlds."""
+    out: dict[str, dict[str, Any]] = {}
     for seed in SEEDS:
-        try:
-            case = case_of_specification(parse_specification(row.specification, row.id), seed)
-        except InputError as error:
-            return row.id, {"scenario": None, "why": error.problem}
-        found, why = _try_row(table, row, case, full)
-        if found is not None:
-            return row.id, {"scenario": found, "why": ""}
-    return row.id, {"scenario": None, "why": why}
+        worlds = Worlds(1)
+        for row in batch:
+            if row.id in out and (out[row.id]["scenario"] is not None or not out[row.id]["again"]):
+                continue
+            try:
+                case = case_of_specification(parse_specification(row.specification, row.id), seed)
+                found, why = _try_row(table, row, case, full, worlds)
+                out[row.id] = {"scenario": found, "why": why, "again": True}
+            except InputError as error:
+                out[row.id] = {"scenario": None, "why": error.problem, "again": False}
+    return {name: {"scenario": found["scenario"], "why": found["why"]} for name, found in out.items()}
 
 
-def _try_row(table: str, row: Row, case: Case, full: bool) -> tuple[dict[str, Any] | None, str]:
+def _try_row(
+    table: str, row: Row, case: Case, full: bool, worlds: Worlds
+) -> tuple[dict[str, Any] | None, str]:
     name, tags = f"itbench-{row.id}", [f"labelled-{row.complexity}"]
     if table != "itbench-sre":
         # the names of patterns would tell what broke
         number = [other.id for other in rows(table)].index(row.id) + 1
         name, tags = f"{table}-{number:02d}", [f"pattern-{row.id}"]
-    try:
-        return attempt(case, name, Worlds(1), full=full, tags=tags)
-    except InputError as error:
-        return None, f"cannot be injected: {error.problem}"
+    return attempt(case, name, worlds, full=full, tags=tags)
 
 
 def with_and_without_traces(scenarios: Iterable[Scenario]) -> list[Scenario]:
