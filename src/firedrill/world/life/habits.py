@@ -75,11 +75,11 @@ def begin(world: World, level: int, red_herrings: int = 0, around_ms: int | None
             field="around_ms",
             mend="let life begin ten minutes before it",
         )
-    part = world.cluster.part(Life)
-    if part.level:
-        raise ValueError("life has begun before")
     if not level and not red_herrings:
         return
+    part = world.cluster.part(Life)
+    if part.since:
+        raise ValueError("life has begun before")
     part.level, part.since = level, world.now
     neighbours.move_in(world)
     for name in _HABITS:
