@@ -149,9 +149,14 @@ class _Teller:
 
     def _fault(self, mechanism: Fault, injection: Injection) -> list[Document]:
         out = []
+        first = injection.causes[0]
         for cause in injection.causes:
-            root = self._groups.of(cause, root=True)
             _, kind, name = cause.split("/", 2)
+            if kind != first.split("/", 2)[1]:
+                # another name for the same cause, such as the namespace of a quota
+                self._aliases.append([self._groups.of(first), self._groups.of(cause)])
+                continue
+            root = self._groups.of(cause, root=True)
             if cause in self._fronts:
                 self._aliases.append([root, self._groups.pods_of(cause)])
             out.append(
