@@ -11,10 +11,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 What = Literal["code", "name", "far", "loss", "rate", "busy", "stretch", "pause", "fail", "answer"]
-"""`code`: the call ends with that outcome before the callee sees it; `name`: already when it asks for
-the address. `far`: ms on the way; `loss`: share of packets; `rate`: bytes per second. `busy`: ms more at the
-callee; `stretch`: factor of the time that its work takes; `pause`: ms in which the callee stands still, once in so much time as `share` says; `fail`: the callee fails;
-`answer`: what a caller makes of an answer that was good."""
+"""`code`: the call ends with that outcome before the callee sees it; `name`: already when it asks for the
+address. `far`: ms on the way; `loss`: share of packets; `rate`: bytes per second. `busy`: ms more at the
+callee; `stretch`: factor of the time that its work takes; `pause`: ms in which the callee stands still, once
+in so much time as `share` says. `fail`: the callee fails; `answer`: what a caller makes of a good answer."""
 
 
 class Rule(NamedTuple):
