@@ -39,6 +39,13 @@ def select(suite: Suite, wanted: Sequence[str], limit: int | None) -> list[Suite
         InputError: when there is no such scenario, or none is left.
     """
     chosen = list(suites.select(suite, wanted) if wanted else suite.scenarios)
+    living = [item.id for item in chosen if item.scenario.environment.backend == "world"]
+    if living:
+        raise InputError(
+            f"{len(living)} scenarios are about living worlds, in which agents cannot be run yet",
+            source=suite.name,
+            mend=f"write recorded incidents: firedrill suite export {suite.name} --format itbench-aa DIR",
+        )
     if limit is not None:
         chosen = chosen[:limit]
     if not chosen:

@@ -85,7 +85,7 @@ def lint_suite(suite: Suite, *, incidents: bool = True, progress: Progress | Non
         found = truths[item.id]
         names: tuple[str, ...] | None = None
         own: list[Finding] = []
-        if incidents:
+        if incidents and item.scenario.environment.backend == "snapshot":
             names, own = _incident(item, found.truth)
         findings += _truth(found, _with_inventory(spoken, names))
         findings += _other_generation(item, found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from firedrill.suites.living.deviating import Deviation, deviations, fronts, workload_of
+from firedrill.suites.living.deviating import FEWER, Deviation, deviations, fronts, workload_of
 from firedrill.suites.living.groups import Document, Groups, longest
 from firedrill.suites.living.observing import owner_of
 from firedrill.suites.living.spreading import spread
@@ -28,6 +28,11 @@ _OBJECTS = {
     "job_name": "Job",
 }
 _SERVICES = ("service_name", "destination_workload", "destination_service_name")
+_MEANINGS = {
+    "HighRequestErrorRate": "its requests fail",
+    "HighRequestLatency": "its requests are slow",
+    "NoRequestsReceived": FEWER,
+}
 EASY, MEDIUM = 1.7, 2.8
 """Up to these complexities a scenario is easy, and medium."""
 
@@ -134,6 +139,12 @@ class _Teller:
         out: dict[str, list[str]] = {}
         for item in self._affected:
             out.setdefault(item.entity, []).append(item.what)
+        named = fronts(self._incident.before)
+        for firing in self._incident.alerts:
+            # alerts look at longer windows than deviations do
+            service = next((firing.labels[label] for label in _SERVICES if label in firing.labels), "")
+            if firing.name in _MEANINGS and service in named:
+                out.setdefault(named[service], []).append(_MEANINGS[firing.name])
         return out
 
     def _owner(self, pod: str) -> str:
