@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import Outcome, client, workload_resource
-from firedrill.faults._chaos import LACKS, TIMED, aim, begin, partners, pods_of
+from firedrill.faults._changes import Outcome
+from firedrill.faults._chaos import LACKS, TIMED, aim, begin, partners, selector
 from firedrill.faults._variants import one_of
 from firedrill.faults.base import Fault, Parameter, Target, register
 from firedrill.world.kube.objects import name_of
@@ -19,9 +19,8 @@ _NAMES = ("{}-network-partition", "{}-partition", "isolate-{}")
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
-    resource = workload_resource({"kind": args["from_kind"]})
-    other = client(world).get(resource, args["namespace"], args["from"])
-    target = {"mode": "all", "selector": pods_of(other)}
+    other = {**args, "name": args["from"], "kind": args["from_kind"]}
+    target = {"mode": "all", "selector": selector(world, other)}
     spec = {"action": "partition", "direction": args["direction"], "target": target}
     return begin(world, args, "NetworkChaos", spec)
 

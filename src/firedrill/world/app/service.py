@@ -36,7 +36,7 @@ _ANSWERED = np.isin(
     np.arange(len(kinds.KINDS)),
     (
         *(kinds.OK, kinds.FAILED, kinds.UPSTREAM, kinds.AUTH, kinds.PROTOCOL, kinds.ABORTED),
-        *(kinds.DENIED, kinds.NOT_FOUND, kinds.NO_BACKEND),
+        *(kinds.DENIED, kinds.NOT_FOUND, kinds.NO_BACKEND, kinds.UNREADABLE),
     ),
 )
 
