@@ -138,7 +138,7 @@ def test_aliases_do_not_explode() -> None:
     text = "application: a\nservices:\n  s: &s {language: go, port: 1, protocol: http, operations: {o: {cpu_ms: 1, calls: &c ["
     text += ", ".join(["{to: s.o, host: 'h:1'}"] * 300) + "]}, "
     text += ", ".join(f"o{number}: {{cpu_ms: 1, calls: *c}}" for number in range(300)) + "}}\n"
-    with pytest.raises(InputError, match="mappings"):
+    with pytest.raises(InputError, match="aliases expanded"):
         read_application(text, yaml.safe_dump(LOAD))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from firedrill.world import World
 from firedrill.world.app import load_package
 from firedrill.world.app.traffic import Traffic, record_of, rows_of
+from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.kubelet.running import end
 from firedrill.world.kube.kubelet.state import kubelets
@@ -23,6 +25,7 @@ from firedrill.world.telemetry import Monitoring, promql
 from firedrill.world.telemetry.logs.requests import RequestLines
 from firedrill.world.telemetry.producers import spanmetrics
 from firedrill.world.telemetry.producers.appstate import AppMetering
+from firedrill.world.telemetry.rules import RuleBook
 from firedrill.world.telemetry.traces.describe import Describer
 from firedrill.world.telemetry.traces.spans import make_spans
 from firedrill.world.telling import requests_of
@@ -36,6 +39,14 @@ def shop() -> World:
     """The astronomy shop, watched for three minutes."""
     world = make_living(load_package("astronomy-shop"), 5, rules=())
     world.run_for(180_000)
+    return world
+
+
+@pytest.fixture(scope="module")
+def ruled() -> World:
+    """The astronomy shop with its rules, for twenty minutes: long enough for all windows."""
+    world = make_living(load_package("astronomy-shop"), 6)
+    world.run_for(1_200_000)
     return world
 
 
@@ -130,7 +141,7 @@ def check_logs(world: World, service: str) -> None:
         assert count <= len(told) <= count + early + 2
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     what=st.sampled_from(["delete", "stop", "grow", "unplug"]),
     number=st.integers(0, 30),
@@ -323,3 +334,40 @@ def test_rules_know_the_names_of_an_application() -> None:
     texts = [rule.text for group in rules_for(load_package("astronomy-shop")) for rule in group.rules]
     assert any('service_name=~"accounting",span_name=~"postgresql"' in text for text in texts)
     assert any("kafka_consumer_group_members" in text for text in texts)
+
+
+@pytest.mark.slow
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    what=st.sampled_from(["delete", "stop", "grow", "unplug"]), number=st.integers(0, 30), back=st.booleans()
+)
+def test_rules_that_are_skipped_would_have_said_the_same(
+    ruled: World, what: str, number: int, back: bool
+) -> None:
+    """A rule about what stands still is not evaluated; alerts are those of a world in which all are."""
+    lazy, eager = ruled.fork(), ruled.fork()
+    for world in (lazy, eager):
+        disturb(world, what, number)
+        if what == "delete":
+            kubelet.nodes.stop(world, "worker-01", "kubelet")
+    for step in range(10):
+        if back and step == 5:
+            kubelet.nodes.start(lazy, "worker-01", "kubelet")
+            kubelet.nodes.start(eager, "worker-01", "kubelet")
+        lazy.run_for(60_000)
+        with mock.patch.object(RuleBook, "_same", return_value=None):
+            eager.run_for(60_000)
+        one, other = (world.cluster.part(Monitoring).rules.all_alerts() for world in (lazy, eager))
+        assert one == other
+    assert lazy.digest() == eager.digest()
+
+
+@pytest.mark.slow
+def test_most_rules_of_a_quiet_world_are_skipped(ruled: World) -> None:
+    """Only what is about counters is asked again."""
+    world = ruled.fork()
+    with mock.patch.object(promql, "instant", wraps=promql.instant) as asked:
+        world.run_for(300_000)
+    book = world.cluster.part(Monitoring).rules
+    evaluations = 10 * sum(len(group.rules) for group in book.groups)
+    assert 0 < asked.call_count < 0.6 * evaluations

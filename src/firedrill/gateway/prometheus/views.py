@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.world.sim.clock import rfc3339
 from firedrill.world.telemetry import promql
 from firedrill.world.telemetry.promql.printer import number
+from firedrill.world.telemetry.targets import last_scrape
 
 if TYPE_CHECKING:
     from firedrill.world.telemetry import Monitoring, Target
@@ -145,7 +146,7 @@ def target(watch: Monitoring, found: Target) -> dict[str, Any]:
     labels = dict(found.labels)
     address = labels.get("instance") or found.name
     pool = labels.get("job") or "default"
-    last = watch.store.last_scrape(found)
+    last = last_scrape(found, watch.store.interval_ms, watch.store.until_ms)
     interval = f"{watch.store.interval_ms // 1000}s"
     url = f"http://{address}/metrics"
     discovered = {

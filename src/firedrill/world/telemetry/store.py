@@ -28,6 +28,7 @@ from firedrill.world.telemetry.selection import (
     matching,
     one_series,
 )
+from firedrill.world.telemetry.steadiness import Steadiness
 from firedrill.world.telemetry.targets import Block, Target
 
 SLOTS = 64
@@ -79,6 +80,7 @@ class SeriesStore:
         self._selections: dict[Any, tuple[int, tuple[int, tuple[int, ...], LabelSets], Selection]] = {}
         self.indexes: dict[str | None, tuple[int, dict[str, dict[str, list[int]]]]] = {}
         self._about: dict[str, tuple[str, str]] = {}
+        self.steadiness = Steadiness()
 
     # --- producers
 
@@ -178,6 +180,7 @@ class SeriesStore:
             return
         self._targets[name] = replace(owner, up=up)
         self.values(owner.health)[:] = float(up)
+        self.steadiness.note(["up"], now_ms)
         for number in owner.blocks:
             if up:
                 self._revive(number, now_ms)
@@ -271,7 +274,7 @@ class SeriesStore:
         self._rows = stop
         for row, number in enumerate(numbers, start):
             self._rows_of[number] = (*self._rows_of[number], row)
-        self._moved(numbers)
+        self.steadiness.moved(self._moved(numbers), now_ms, target)
         return Block(target, start, stop, numbers, True)
 
     def _reserve(self, rows: int) -> None:
@@ -293,7 +296,7 @@ class SeriesStore:
         if rows.alive and rows.stop > rows.start:
             offset = self._targets[rows.target].offset_ms
             self._dead[rows.start : rows.stop] = self._next_slot(offset, now_ms)
-            self._moved(rows.series)
+            self.steadiness.moved(self._moved(rows.series), now_ms, rows.target)
         self._blocks[block] = replace(rows, alive=False)
 
     def _revive(self, block: int, now_ms: int) -> None:
@@ -319,19 +322,21 @@ class SeriesStore:
             self._names[name] = (*self._names.get(name, ()), *more)
         return tuple(out)
 
-    def _moved(self, numbers: Iterable[int]) -> None:
-        """Selections and plans that know these series hold no longer."""
+    def _moved(self, numbers: Iterable[int]) -> set[str]:
+        """Selections and plans that know these series hold no longer; returns the names of their metrics."""
         self._layout += 1
         self._plans = {}
-        for name in {label_sets.metric(self._labels[number]) for number in numbers}:
+        names = {label_sets.metric(self._labels[number]) for number in numbers}
+        for name in names:
             self._stamps[name] = self._stamps.get(name, 0) + 1
+        return names
 
     def _single(self, labels: Labels) -> Loose:
         (number,) = self._register([labels])
         found = self._loose.get(number)
         if found is None:
             found = self._loose[number] = Loose()
-            self._moved([number])
+            self.steadiness.lose(self._moved([number]))
         return found
 
     def append(self, labels: Labels, at_ms: int, value: float) -> None:
@@ -462,12 +467,6 @@ class SeriesStore:
         """
         return found_labels(self, tuple(matchers), start_ms, end_ms)
 
-    def last_scrape(self, target: Target) -> int:
-        """The time in ms of a target's last scrape, or -1."""
-        slot = (self.until_ms - target.offset_ms) // self.interval_ms
-        last = slot * self.interval_ms + target.offset_ms
-        return last if self.until_ms >= 0 and last >= target.since_ms else -1
-
     # --- the part
 
     def fork(self) -> Self:
@@ -481,6 +480,7 @@ class SeriesStore:
         twin._open[:count] = self._open[:count]
         for name in _COPIED:
             setattr(twin, name, getattr(self, name).copy())
+        twin.steadiness = self.steadiness.fork()
         twin._loose = {number: series.fork() for number, series in self._loose.items()}
         return twin
 

@@ -39,3 +39,9 @@ class Block:
     stop: int
     series: tuple[int, ...]
     alive: bool
+
+
+def last_scrape(target: Target, interval_ms: int, until_ms: int) -> int:
+    """The time in ms of a target's last scrape, or -1, where all that was due until then was scraped."""
+    last = (until_ms - target.offset_ms) // interval_ms * interval_ms + target.offset_ms
+    return last if until_ms >= 0 and last >= target.since_ms else -1

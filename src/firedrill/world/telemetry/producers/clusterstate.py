@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.kube.objects import Obj, name_of, namespace_of
 from firedrill.world.kube.store import Ref, TooOldError
+from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.producers.families import Family, Found, families, fill
 from firedrill.world.telemetry.producers.state import Held, Metering
@@ -25,6 +26,7 @@ def begin(world: World, store: SeriesStore) -> None:
     for groups in families().values():
         for family in (one for group in groups for one in group):
             store.describe(family.name, family.kind, _help(family))
+            store.steadiness.follow(TARGET, [family.name])
 
 
 def _help(family: Family) -> str:
@@ -81,5 +83,8 @@ def _write_group(store: SeriesStore, group: tuple[Family, ...], obj: Obj, held: 
             store.retire(held.block, now)
         held = Held(store.block(TARGET, series, now) if series else -1, series)
     if held.block >= 0:
-        store.values(held.block)[:] = list(found.values())
+        row, values = store.values(held.block), list(found.values())
+        if row.tolist() != values:
+            row[:] = values
+            store.steadiness.note({label_sets.metric(one) for one in series}, now)
     return held

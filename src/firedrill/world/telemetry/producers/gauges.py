@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -32,6 +32,24 @@ class Gauge:
     per_core: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gauges:
+    """Several series, counters first.
+
+    Attributes:
+        items: what they are.
+        counters: how many of them are counters.
+        sources: of all their values.
+    """
+
+    items: tuple[Gauge, ...]
+    counters: int
+    sources: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Gauge]:
+        return iter(self.items)
+
+
 @cache
 def document() -> Mapping[str, Any]:
     """`data/machines.yaml`."""
@@ -41,7 +59,7 @@ def document() -> Mapping[str, Any]:
 
 
 @cache
-def gauges(part: str, limited: bool = True, cores: int = 1) -> tuple[Gauge, ...]:
+def gauges(part: str, limited: bool = True, cores: int = 1) -> Gauges:
     """The series of a part of the document, counters first; those for each core so many times."""
     out = []
     for entry in document()[part]:
@@ -62,7 +80,9 @@ def gauges(part: str, limited: bool = True, cores: int = 1) -> tuple[Gauge, ...]
         for core in range(min(max(cores, 1), _MOST_CORES)):
             pairs = (*one.labels, ("cpu", str(core)))
             out.append(Gauge(one.name, one.kind, one.source, pairs, one.limited, True))
-    return tuple(sorted(out, key=lambda one: one.kind != "counter"))
+    out.sort(key=lambda one: one.kind != "counter")
+    count = sum(one.kind == "counter" for one in out)
+    return Gauges(tuple(out), count, tuple(one.source for one in out))
 
 
 def describe(store: SeriesStore) -> None:
@@ -72,20 +92,15 @@ def describe(store: SeriesStore) -> None:
             store.describe(one.name, one.kind, one.name.replace("_", " ").capitalize() + ".")
 
 
-def series(found: tuple[Gauge, ...], common: Mapping[str, str]) -> list[Labels]:
+def series(found: Gauges, common: Mapping[str, str]) -> list[Labels]:
     """Their labels."""
     return [label_sets.make({**common, **dict(one.labels)}, one.name) for one in found]
 
 
-def write(store: SeriesStore, block: int, found: tuple[Gauge, ...], values: Values) -> None:
+def write(store: SeriesStore, block: int, found: Gauges, values: Values) -> None:
     """Let counters grow by their values and set the gauges."""
-    row = store.values(block)
-    count = _counters(found)
+    row, count = store.values(block), found.counters
+    told = [values[source] for source in found.sources]
     if count:
-        row[:count] += [values[one.source] for one in found[:count]]
-    row[count:] = [values[one.source] for one in found[count:]]
-
-
-@cache
-def _counters(found: tuple[Gauge, ...]) -> int:
-    return sum(one.kind == "counter" for one in found)
+        row[:count] += told[:count]
+    row[count:] = told[count:]

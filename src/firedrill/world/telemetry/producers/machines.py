@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from firedrill.world.kube import quantity
@@ -167,14 +169,23 @@ def _begin(
     block = store.block(target, series(what, common), world.now)
     requests = request_of(spec, "cpu") / 1000, float(request_of(spec, "memory"))
     cost = opencost.begin_container(world, store, common, state.node)
-    constants = {
-        "container_spec_memory_limit_bytes": float(limit_of(spec, "memory")),
-        "container_spec_cpu_shares": float(max(request_of(spec, "cpu") * 1024 // 1000, 2)),
-    }
-    row = store.values(block)
-    for place, one in enumerate(what):
-        row[place] = constants.get(one.name, 0.0)
-    return Metered(block, limit, found.run.started, cost, requests)
+    constants = float(limit_of(spec, "memory")), float(max(request_of(spec, "cpu") * 1024 // 1000, 2))
+    return Metered(block, limit, found.run.started, cost, requests, constants)
+
+
+_MEASURED = (
+    *("cpu", "user", "system", "periods", "throttled", "throttled_seconds"),
+    *("memory", "rss", "memory_usage", "cache", "memory_limit", "shares", "period"),
+    *("quota", "started", "now"),
+)
+
+
+@cache
+def _picked(limited: bool) -> tuple[itemgetter[Any], itemgetter[Any], int]:
+    """What takes counters and gauges out of all that is measured, and how many counters there are."""
+    found = gauges("containers", limited=limited)
+    places, count = [_MEASURED.index(source) for source in found.sources], found.counters
+    return itemgetter(*places[:count]), itemgetter(*places[count:]), count
 
 
 def _measure(
@@ -190,26 +201,16 @@ def _measure(
         share = min(max((milli / known.limit - 0.9) * 10.0, 0.0), 1.0) if known.limit else 0.0
     periods = float(passed // _PERIOD_MS)
     throttled = float(round(periods * min(share, 1.0)))
-    what = gauges("containers", limited=bool(known.limit))
+    size_ = float(size)
+    values = (
+        *(seconds, seconds * 0.75, seconds * 0.25, periods, throttled, throttled * _PERIOD_MS / 2000),
+        *(size_, size * 0.92 // 1, size * 1.06 // 1, size * 0.14 // 1, *known.constants, 100_000.0),
+        *(known.limit * 100.0, found.run.started / 1000, world.now / 1000),
+    )
+    counters, others, count = _picked(bool(known.limit))
     row = store.values(known.block)
-    values = {
-        "cpu": seconds,
-        "user": seconds * 0.75,
-        "system": seconds * 0.25,
-        "periods": periods,
-        "throttled": throttled,
-        "throttled_seconds": throttled * _PERIOD_MS / 2000,
-        "memory": float(size),
-        "rss": float(int(size * 0.92)),
-        "memory_usage": float(int(size * 1.06)),
-        "cache": float(int(size * 0.14)),
-        "period": 100_000.0,
-        "quota": known.limit * 100.0,
-        "started": found.run.started / 1000,
-        "now": world.now / 1000,
-    }
-    kept = {one.source: float(row[place]) for place, one in enumerate(what) if one.source not in values}
-    write(store, known.block, what, values | kept)
+    row[:count] += counters(values)
+    row[count:] = others(values)
     opencost.write_container(store, known, milli, size)
     return known._replace(at_ms=world.now)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from firedrill.world.kube.kubelet.state import node_of
+from firedrill.world.kube.kubelet.state import kubelets, node_of
 from firedrill.world.kube.objects import dig, name_of, namespace_of, uid_of
 from firedrill.world.sim.tables import table
 from firedrill.world.telemetry import labels as label_sets
@@ -100,6 +100,11 @@ def describe(store: SeriesStore) -> None:
 def update_targets(world: World, names: Names, topology: Topology, placed: Placed) -> None:
     """Find the pods anew, and say which of them answer."""
     part, store = world.cluster.part(AppMetering), world.cluster.part(Monitoring).store
+    down = tuple(node.down for node in kubelets(world).nodes.values())
+    held: Any = part.scratch.get("targets")
+    if held is not None and held[0] is placed and held[1] is topology and held[2] == down:
+        return
+    part.scratch["targets"] = (placed, topology, down)
     runs = {info.uid: info for info in topology.pods}
     seen = set()
     for service, container, obj in placed:
@@ -221,8 +226,6 @@ def update(world: World, names: Names, topology: Topology, rows: Rows, state: St
 
 
 def _starts(world: World, topology: Topology) -> Floats:
-    from firedrill.world.kube.kubelet.state import kubelets
-
     states, out = kubelets(world).pods, []
     for info in topology.pods:
         found = states[info.uid].containers.get(info.container) if info.uid in states else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from firedrill.world.app.state import State
     from firedrill.world.app.topology import Topology
     from firedrill.world.telemetry.labels import Labels
+    from firedrill.world.telemetry.producers.cells import Floats
     from firedrill.world.telemetry.store import SeriesStore
     from firedrill.world.telemetry.traces.requests import Names
     from firedrill.world.world import World
@@ -62,6 +63,7 @@ def begin(world: World, store: SeriesStore, graph: Graph) -> None:
     store.add_target(TARGET, labels, world.now, offset_ms=0)
     for name, kind, text in (*_GROUP, *_CLIENT):
         store.describe(name, kind, text)
+    store.steadiness.follow("", (name for name, _, _ in (*_GROUP, *_CLIENT)))
 
 
 def update(world: World, names: Names, graph: Graph, topology: Topology, rows: Rows, state: State) -> None:
@@ -70,11 +72,16 @@ def update(world: World, names: Names, graph: Graph, topology: Topology, rows: R
     if not consumers:
         return
     part, store = world.cluster.part(AppMetering), world.cluster.part(Monitoring).store
+    held: Any = part.scratch.get("reached")
+    if held is None or held[0] is not topology:
+        found = [_reached(graph, topology, graph.entries + number) for number in consumers]
+        held = part.scratch["reached"] = (topology, found)
+    known: list[dict[int, int]] = held[1]
     first = (rows.parent < 0) & (rows.attempt == 0)
     taken = np.bincount(rows.edge[first], minlength=graph.roots)[graph.entries :] * rows.weight
     for number in consumers:
         edge = graph.entries + number
-        reached = _reached(graph, topology, edge)
+        reached = known[number]
         lag, count = float(state.lag[number]), float(taken[number])
         _group(world, part, store, names, graph, topology, number, len(reached), lag, count)
         _clients(world, part, store, names, graph, topology, edge, reached, lag, count)
@@ -130,7 +137,22 @@ def _group(
     row = store.values(block)
     offset = float(row[5]) + taken
     values = [float(members), lag, lag, lag, lag, offset, offset + lag, 1.0, 1.0]
-    row[:] = values[: len(row)]
+    _write(world, store, row, values[: len(row)], _GROUP)
+
+
+def _write(
+    world: World,
+    store: SeriesStore,
+    row: Floats,
+    values: list[float],
+    about: tuple[tuple[str, str, str], ...],
+) -> None:
+    """Set values, and tell which metrics have others than before."""
+    before = row.tolist()
+    if before != values:
+        row[:] = values
+        pairs = zip(about, before, values, strict=False)
+        store.steadiness.note([one[0] for one, old, new in pairs if old != new], world.now)
 
 
 def _broker(graph: Graph, queue: str) -> int | None:
@@ -195,10 +217,9 @@ def _clients(
             block = part.requests[key] = store.block(target.target, series, world.now)
         closed = _closed(world, part, info.uid, reached.get(pod), topology)
         row = store.values(block)
-        row[0] = sum(closed) / (_WINDOW_TICKS * 5.0)
-        row[1] = float(_CONNECTIONS if pod in reached else 0)
-        row[2] = lag
-        row[3] += taken / max(len(reached), 1) if pod in reached else 0.0
+        more = taken / max(len(reached), 1) if pod in reached else 0.0
+        values = [sum(closed) / (_WINDOW_TICKS * 5.0), float(_CONNECTIONS if pod in reached else 0), lag]
+        _write(world, store, row, [*values, float(row[3]) + more], _CLIENT)
 
 
 def _closed(

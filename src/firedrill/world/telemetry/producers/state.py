@@ -29,6 +29,7 @@ class Metered(NamedTuple):
         at_ms: up to when its processor time has been counted.
         cost: its rows of what it is given; -1 for none.
         requests: cores and bytes that it asks for.
+        constants: its limit of memory in bytes, and its share of processors in the kernel's units.
     """
 
     block: int
@@ -36,6 +37,7 @@ class Metered(NamedTuple):
     at_ms: int
     cost: int = -1
     requests: tuple[float, float] = (0.0, 0.0)
+    constants: tuple[float, float] = (0.0, 0.0)
 
 
 class Metering:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry import promql
 from firedrill.world.telemetry.labels import EMPTY, NAME, Labels
+from firedrill.world.telemetry.promql.inputs import Inputs, inputs_of
 from firedrill.world.telemetry.promql.options import DEFAULT, Options
 from firedrill.world.telemetry.rules.model import Alert, Group, Health, Rule
 from firedrill.world.telemetry.rules.templates import fill
@@ -37,6 +38,8 @@ class RuleBook:
         self._active: dict[Key, dict[Labels, Alert]] = {}
         self._written: dict[Key, tuple[Labels, ...]] = {}
         self._health: dict[Key, Health] = {}
+        self._inputs: dict[Key, Inputs | None] = {}
+        self._before: dict[Key, tuple[int, list[tuple[Labels, float]]]] = {}
 
     def add(self, groups: Iterable[Group]) -> None:
         """More groups; they begin with the next moment that is theirs."""
@@ -63,6 +66,7 @@ class RuleBook:
                 kept |= {(number, old): (len(groups), new) for new, old in enumerate(places)}
                 groups.append(replace(group, rules=tuple(group.rules[index] for index in places)))
         self.groups = tuple(groups)
+        self._inputs, self._before = {}, {}
         self._active = {new: self._active[old] for old, new in kept.items() if old in self._active}
         self._written = {new: self._written[old] for old, new in kept.items() if old in self._written}
         self._health = {new: self._health[old] for old, new in kept.items() if old in self._health}
@@ -126,8 +130,14 @@ class RuleBook:
         for index, rule in enumerate(group.rules):
             key = (number, index)
             try:
-                found = promql.instant(store, rule.expression, moment, self.options, memo)
-                vector = _elements(found)
+                vector = self._same(store, key, rule, moment)
+                if vector is None:
+                    found = promql.instant(store, rule.expression, moment, self.options, memo)
+                    vector = _elements(found)
+                    self._before[key] = (moment, vector)
+                elif not vector and not self._active.get(key) and not self._written.get(key):
+                    self._health[key] = Health("ok", "", at_ms)
+                    continue
                 if rule.record:
                     written = self._record(store, rule, vector, at_ms)
                     memo.clear()
@@ -148,6 +158,24 @@ class RuleBook:
                 if gone not in now:
                     store.append_stale(gone, at_ms)
             self._written[key] = tuple(written)
+
+    def _same(
+        self, store: SeriesStore, key: Key, rule: Rule, moment: int
+    ) -> list[tuple[Labels, float]] | None:
+        """The last result of a rule, where nothing that it reads has changed since long before that."""
+        kept = self._before.get(key)
+        if kept is None or kept[0] > moment:
+            return None
+        if key not in self._inputs:
+            self._inputs[key] = inputs_of(rule.expression)
+        inputs = self._inputs[key]
+        if inputs is None:
+            return None
+        # what changes is scraped within one interval, and what ends counts for one more
+        since = kept[0] - 2 * store.interval_ms
+        holds, known = store.steadiness.holds, store.numbers
+        same = all(holds(name, since - reach, known=bool(known(name))) for name, reach in inputs)
+        return kept[1] if same else None
 
     def _record(
         self, store: SeriesStore, rule: Rule, vector: list[tuple[Labels, float]], at_ms: int
@@ -201,6 +229,7 @@ class RuleBook:
         twin.__dict__.update(self.__dict__)
         twin._active = {key: dict(alerts) for key, alerts in self._active.items()}
         twin._written, twin._health = dict(self._written), dict(self._health)
+        twin._before, twin._inputs = dict(self._before), dict(self._inputs)
         return twin
 
     def state(self) -> object:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from firedrill.core.documents import read_documents
 from firedrill.core.errors import InputError
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.labels import NAME, Labels
@@ -33,10 +32,10 @@ def read_rules(text: str, source: str) -> tuple[Group, ...]:
     """
     if len(text) > _LONGEST:
         raise InputError("the rule file is too large", source=source)
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"not YAML: {str(error)[:300]}", source=source) from None
+    found = read_documents(text, source)
+    if len(found) > 1:
+        raise InputError("a rule file is one document", source=source, mend="leave one")
+    data = found[0] if found else None
     if isinstance(data, dict) and data.get("kind") == "PrometheusRule":
         data = data.get("spec")
     if data is None:
