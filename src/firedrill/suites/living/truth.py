@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,7 @@ _OBJECTS = {
     "poddisruptionbudget": "PodDisruptionBudget",
     "job_name": "Job",
 }
+_SERVICE = re.compile(r"service|destination|workload")
 _SERVICES = ("service_name", "destination_workload", "destination_service_name")
 _MEANINGS = {
     "HighRequestErrorRate": "its requests fail",
@@ -139,12 +141,11 @@ class _Teller:
         out: dict[str, list[str]] = {}
         for item in self._affected:
             out.setdefault(item.entity, []).append(item.what)
-        named = fronts(self._incident.before)
         for firing in self._incident.alerts:
             # alerts look at longer windows than deviations do
-            service = next((firing.labels[label] for label in _SERVICES if label in firing.labels), "")
-            if firing.name in _MEANINGS and service in named:
-                out.setdefault(named[service], []).append(_MEANINGS[firing.name])
+            service = self._service_of(firing.labels) if firing.name in _MEANINGS else ""
+            if service:
+                out.setdefault(service, []).append(_MEANINGS[firing.name])
         return out
 
     def _owner(self, pod: str) -> str:
@@ -197,9 +198,11 @@ class _Teller:
             if target in seen and (source in seen or source in injection.causes):
                 self._step(source, target, hop)
         causes = set(injection.causes)
+        behind = {front: workload for workload, front in self._fronts.items()}
         near = [hop.target for hop in hops if hop.source in causes]
-        hit = [entity for entity in (*injection.causes, *near) if entity in self._fronts]
-        return [entity for entity in hit if entity in causes] or hit
+        own = [behind.get(entity, entity) for entity in injection.causes]
+        next_to = [behind.get(entity, entity) for entity in near]
+        return [item for item in own if item in self._fronts] or [i for i in next_to if i in self._fronts]
 
     def _place(self, entity: str, injection: Injection) -> str:
         """What stands for an entity: pods for one pod, a Service for a workload that is only called."""
@@ -273,20 +276,27 @@ class _Teller:
         for label, kind in _OBJECTS.items():
             if labels.get(label):
                 return self._groups.of(f"{namespace}/{kind}/{labels[label]}")
-        for label in _SERVICES:
-            if labels.get(label):
-                return self._service_group(labels[label])
+        service = self._service_of(labels)
+        if service:
+            return self._groups.of(service)
         if labels.get("node"):
             return self._groups.of(f"cluster/Node/{labels['node']}")
         if namespace:
             return self._groups.of(f"cluster/Namespace/{namespace}")
         return self._groups.of(self._incident.injections[0].causes[0])
 
-    def _service_group(self, name: str) -> str:
+    def _service_of(self, labels: Mapping[str, str]) -> str:
+        """The entity of the service that an alert names; empty where it names none."""
         named = fronts(self._incident.before)
+        names = {entity.split("/", 2)[2]: entity for entity in named.values()} | named
+        told = [label for label in sorted(labels) if _SERVICE.search(label)]
+        found = [labels[label] for label in (*_SERVICES, *told) if label in labels]
+        known = next((names[name] for name in found if name in names), "")
+        if known or not labels.get("service_name"):
+            return known
         graph = self._incident.before.cluster.part(Traffic).graph
         namespace = graph.app.namespace if graph is not None else "default"
-        return self._groups.of(named.get(name, f"{namespace}/Service/{name}"))
+        return f"{namespace}/Service/{labels['service_name']}"
 
     # -- the rest
 
