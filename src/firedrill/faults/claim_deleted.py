@@ -10,7 +10,7 @@ from firedrill.faults._changes import WORKLOAD, Outcome, drop
 from firedrill.faults._making import delete_pods
 from firedrill.faults.base import Fault, Injection, Parameter, Step, Target, register
 from firedrill.faults.reverting import fresh
-from firedrill.world.kube.objects import dig, name_of
+from firedrill.world.kube.objects import dig, is_deleting, name_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -27,12 +27,18 @@ def _repair(world: World, injection: Injection) -> tuple[Step, ...]:
     """The claim as it was, with its volume, which waits for a claim that is gone."""
     change = next(item for item in injection.changes if item.resource == "persistentvolumeclaims")
     was, space, name = change.before, change.namespace, change.name
-    if was is None or world.cluster.store.get(change.resource, space, name) is not None:
+    now = world.cluster.store.get(change.resource, space, name)
+    if was is None or (now is not None and not is_deleting(now)):
         return ()
+    let_go: tuple[Step, ...] = ()
+    if now is not None:
+        patch = {"metadata": {"finalizers": None}}
+        text = "let the claim go that is about to"
+        let_go = (Step(text, "patch", change.resource, space, name, patch),)
     made = Step("make the claim anew", "create", change.resource, space, name, fresh(was))
     volume = str(dig(was, "spec", "volumeName", default=""))
     if world.cluster.store.get("persistentvolumes", "", volume) is None:
-        return (made,)
+        return (*let_go, made)
     keep = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": name, "namespace": space}
     free: tuple[tuple[str, Obj | None], ...] = (
         ("free its volume", None),
@@ -42,11 +48,14 @@ def _repair(world: World, injection: Injection) -> tuple[Step, ...]:
         Step(text, "patch", "persistentvolumes", "", volume, {"spec": {"claimRef": claim}})
         for text, claim in free
     )
-    return (*kept, made)
+    return (*let_go, *kept, made)
 
 
 def _fits(world: World) -> Iterator[Target]:
+    """Claims of Deployments: a StatefulSet makes its claims anew by itself."""
     for claim, owner in fitting.claims(world):
+        if owner["kind"] != "Deployment":
+            continue
         yield fitting.on_workload(owner, claim=name_of(claim))
 
 
@@ -63,6 +72,6 @@ FAULT = register(
         "went, and the new ones wait for a claim that is not there.",
         fits=_fits,
         repair=_repair,
-        lacks="the application has no claim",
+        lacks="no Deployment of the application has a claim",
     )
 )

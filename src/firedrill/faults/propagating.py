@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ _MESH = {
 _FROM_AFAR = frozenset({*KINDS, "Schedule"})
 """What acts on workloads of other namespaces too."""
 _MOST_PODS = 20
+Services = Mapping[tuple[str, str], Obj]
+"""Services as they were before an injection, by namespace and name."""
 _READERS = {
     "ConfigMap": ("configMap", "configMapRef", "configMapKeyRef"),
     "Secret": ("secret", "secretRef", "secretKeyRef"),
@@ -60,6 +62,11 @@ def propagation(world: World, injection: Injection) -> tuple[Hop, ...]:
     fault = find(injection.fault)
     if fault.spreads == "none":
         return ()
+    was = {
+        (change.namespace, change.name): change.before
+        for change in injection.changes
+        if change.resource == "services" and change.before is not None
+    }
     hops: dict[tuple[str, str], Hop] = {}
     reached: list[Obj] = []
     for cause in injection.causes:
@@ -72,9 +79,14 @@ def propagation(world: World, injection: Injection) -> tuple[Hop, ...]:
         _from_service(world, injection, hops)
     else:
         for owner in reached:
-            _downwards(world, owner, hops)
+            _downwards(world, owner, was, hops)
+    before = [
+        change.before
+        for change in injection.changes
+        if change.resource == "services" and change.before is not None
+    ]
     for owner in reached:
-        _upwards(world, owner, hops)
+        _upwards(world, owner, hops, before)
     return tuple(hops.values())
 
 
@@ -156,13 +168,13 @@ def _names(value: Any, key: str, name: str) -> bool:
     return isinstance(value, list) and any(_names(item, key, name) for item in value)
 
 
-def _downwards(world: World, owner: Obj, hops: dict[tuple[str, str], Hop]) -> None:
+def _downwards(world: World, owner: Obj, was: Services, hops: dict[tuple[str, str], Hop]) -> None:
     """From a workload to its pods and on to the Services in front of them."""
     about = fitting.entity(owner)
     pods = [fitting.entity({**pod, "kind": "Pod"}) for pod in fitting.pods_of(world, owner)[:_MOST_PODS]]
     for pod in pods:
         hops.setdefault((about, pod), Hop(about, pod, f"{about} is faulty", "its pod does not do its job"))
-    for service in _services_of(world, owner):
+    for service in _services_of(world, owner, was):
         for source in pods or [about]:
             hop = Hop(
                 source, service, "no pod behind it works as it should", "requests to it fail or are slow"
@@ -177,17 +189,21 @@ def _from_service(world: World, injection: Injection, hops: dict[tuple[str, str]
         del hops[pair]
 
 
-def _services_of(world: World, owner: Obj) -> list[str]:
+def _services_of(world: World, owner: Obj, was: Services) -> list[str]:
+    """The Services in front of a workload, those that were changed or deleted as they were before."""
     labels = dig(owner, "spec", "template", "metadata", "labels", default={})
+    space = namespace_of(owner)
+    found = {name_of(service): service for service in world.cluster.store.list("services", space)}
+    found |= {name: service for (where, name), service in was.items() if where == space}
     out = []
-    for service in world.cluster.store.list("services", namespace_of(owner)):
-        wanted = service["spec"].get("selector")
+    for name in sorted(found):
+        wanted = found[name]["spec"].get("selector")
         if wanted and selects({"matchLabels": dict(wanted)}, labels):
-            out.append(fitting.entity({**service, "kind": "Service"}))
-    return out
+            out.append(fitting.entity({**found[name], "kind": "Service"}))
+    return sorted(out, key=lambda entity: entity.rpartition("/")[2] not in {n for _, n in was})
 
 
-def _upwards(world: World, owner: Obj, hops: dict[tuple[str, str], Hop]) -> None:
+def _upwards(world: World, owner: Obj, hops: dict[tuple[str, str], Hop], before: Sequence[Obj] = ()) -> None:
     """From a workload to its callers, and theirs, up to where users come in."""
     graph = fitting.graph_of(world)
     if graph is None:
@@ -205,7 +221,7 @@ def _upwards(world: World, owner: Obj, hops: dict[tuple[str, str], Hop]) -> None
             source, target = owners.get(by_name[name].workload[1]), owners.get(by_name[caller].workload[1])
             if source is None or target is None or source is target:
                 continue
-            fronts = _services_of(world, source) or [fitting.entity(source)]
+            fronts = _services_of(world, source, before) or [fitting.entity(source)]
             for front in fronts[:1]:
                 about = fitting.entity(target)
                 hop = Hop(
@@ -215,7 +231,7 @@ def _upwards(world: World, owner: Obj, hops: dict[tuple[str, str], Hop]) -> None
                     f"requests of {caller} that need {name} suffer",
                 )
                 hops.setdefault((front, about), hop)
-            for service in _services_of(world, target)[:1]:
+            for service in _services_of(world, target, was)[:1]:
                 about = fitting.entity(target)
                 hop = Hop(about, service, f"{caller} answers with errors or late", "its callers notice")
                 hops.setdefault((about, service), hop)

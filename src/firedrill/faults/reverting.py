@@ -60,7 +60,8 @@ def _give_back(client: Client, was: Obj, now: Obj | None) -> None:
     namespace, name = was["metadata"]["namespace"], was["metadata"]["name"]
     if now is not None:
         client.patch(_CLAIMS, namespace, name, {"metadata": {"finalizers": None}})
-        client.delete(_CLAIMS, namespace, name)
+        if client.find(_CLAIMS, namespace, name) is not None:  # one that was to go is gone by now
+            client.delete(_CLAIMS, namespace, name)
     volume = str(was["spec"].get("volumeName") or "")
     if volume and client.find("persistentvolumes", "", volume) is not None:
         reserved = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name}
