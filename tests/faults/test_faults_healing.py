@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firedrill import faults
 from firedrill.faults._diff import differences, plain
 from firedrill.faults.healing import Limits, Trials, heal, interventional, minimal_causes
-from firedrill.faults.healing.plans import changed_objects, plan
+from firedrill.faults.healing.plans import Plan, changed_objects, plan
 from firedrill.world import World
 from firedrill.world.app import load_package, service
 from firedrill.world.kube.api import Client
@@ -108,6 +110,32 @@ def test_what_is_named_beyond_the_eighth_counts_as_not_needed(wrong_image: Broke
 def test_names_that_mean_nothing_heal_nothing(wrong_image: Broken) -> None:
     odd = ["", "cartservice", "x/y/z", f"{NS}/Deployment/", "cluster/Node/nowhere", f"{NS}/Secret/../x"]
     assert not plan(wrong_image.world, odd, before=wrong_image.before, injections=wrong_image.injections)
+
+
+@given(
+    st.one_of(
+        st.text(max_size=60), st.from_regex(r"[a-z]{0,9}/[A-Za-z]{0,12}/[a-z.*%-]{0,9}", fullmatch=True)
+    )
+)
+def test_whatever_is_named_is_found_or_left_alone(shop: World, text: str) -> None:
+    assert not plan(shop, [text], before=shop, injections=()).back
+
+
+def test_names_keep_their_capitals_and_kinds_any_spelling(shop: World) -> None:
+    world = shop.fork()
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "Shop:Reader"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    }
+    Client(world).create(role)
+    for text in ("cluster/ClusterRole/Shop:Reader", "clusterroles/Shop:Reader", "-/clusterrole/Shop:Reader"):
+        todo = plan(world, [text], before=shop, injections=())
+        assert [(step.resource, step.name) for step in todo.back] == [
+            ("clusterroles.rbac.authorization.k8s.io", "Shop:Reader")
+        ]
+    assert plan(world, ["default/pods/none", "default/deploy/frontend"], before=shop, injections=()) == Plan()
 
 
 def test_verdicts_are_the_same_again_and_on_forks(wrong_image: Broken, usual: service.Baseline) -> None:
