@@ -49,6 +49,30 @@ def _slow(look: Look, _: str) -> bool:
     return now[2] > 1.25 * before[2] or _failing(look, "")
 
 
+def _own_calls(world: World, name: str) -> float:
+    """Mean duration in ms of the calls to the program of a workload, over the last two minutes."""
+    from firedrill.world.app.traffic import Traffic, sample
+
+    graph = fitting.graph_of(world)
+    if graph is None:
+        return 0.0
+    own = {s.name for s in graph.app.services if name in {place[1] for place in (s.workload, *s.also)}}
+    ops = [number for number, (service, _) in enumerate(graph.op_names) if service in own]
+    requests, duration = 0, 0.0
+    for number in range(-min(_TICKS, len(world.cluster.part(Traffic).history)), 0):
+        calls = sample(world, number).calls
+        here = [place for place, op in enumerate(calls.op.tolist()) if op in ops]
+        requests += int(calls.requests[here].sum())
+        duration += float(calls.duration[here].sum())
+    return duration / max(requests, 1) / 1000.0
+
+
+def _late(look: Look, _: str) -> bool:
+    """Calls to the workload take far longer than before, or calls fail."""
+    name = str(look.args["name"])
+    return _own_calls(look.world, name) > 1.5 * _own_calls(look.healthy, name) or _failing(look, "")
+
+
 def _troubled(look: Look, _: str) -> bool:
     """Calls fail, take far longer, or are far more; messages pile up; a program is killed."""
     worse = (_slow, _surging, _lagging)
@@ -63,7 +87,8 @@ def _unheard(look: Look, _: str) -> bool:
 def _unstarted(look: Look, _: str) -> bool:
     """A container cannot be started, or ends as soon as it is."""
     reasons = ("RunContainerError", "CrashLoopBackOff", "StartError")
-    return any(look.waiting(reason) or look.ended(reason) for reason in reasons) or look.restarts("")
+    found = any(look.waiting(reason) or look.ended(reason) for reason in reasons)
+    return found or look.restarts("") or look.event("FailedCreatePodSandBox")
 
 
 def _surging(look: Look, _: str) -> bool:
@@ -138,6 +163,7 @@ def _unmeshed(look: Look, _: str) -> bool:
 SYMPTOMS: Mapping[str, Callable[[Look, str], bool]] = {
     "failing": _failing,
     "slow": _slow,
+    "late": _late,
     "surging": _surging,
     "lagging": _lagging,
     "unnamed": _unnamed,
