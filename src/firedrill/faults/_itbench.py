@@ -92,7 +92,7 @@ def _at(args: Mapping[str, Any], path: str, name: str) -> Any:
         found = found.get(part) if isinstance(found, Mapping) else None
     if found is None:
         raise InputError(f"{name} needs {path}", field=path, mend="give it")
-    return found
+    return ",".join(str(item) for item in found) if isinstance(found, list | tuple) else found
 
 
 def _random(name: str, args: Mapping[str, Any]) -> str:

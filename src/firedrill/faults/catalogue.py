@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from firedrill.faults import library
+from collections.abc import Iterator
+
+from firedrill.faults import itbench_namings, library
 
 _HEAD = """# What breaks a world
 
@@ -59,6 +61,25 @@ every application ([what came of it](mechanisms.md)).
 """
 
 
+_ITBENCH = """
+## ITBench's names
+
+`faults.find` knows the ids of ITBench too, and `faults.from_itbench(id, args)` gives the mechanism and its
+arguments for what a scenario file of ITBench says. Where its objects have telling names, these are used for
+such files only.
+
+| id | mechanism | arguments from | always |
+|---|---|---|---|
+"""
+
+
+def _namings() -> Iterator[str]:
+    for naming in itbench_namings().values():
+        paths = ", ".join(f"`{key}` = `{path}`" for key, path in naming.paths.items())
+        fixed = ", ".join(f"`{key}` = {_shown(value)}" for key, value in naming.sets.items())
+        yield f"| `{naming.id}` | `{naming.mechanism}` | {paths} | {fixed} |\n"
+
+
 def _shown(value: object) -> str:
     text = "(empty)" if value == "" else str(value)
     return text.replace("|", "\\|").replace("\n", " ")
@@ -75,5 +96,5 @@ def page() -> str:
         title = fault.title.replace("|", "\\|")
         about = f"{fault.family} | {fault.felt} | {'no' if fault.repair is None else 'yes'}"
         out.append(f"| `{fault.id}` | {title} | {about} | {', '.join(names)} |\n")
-    out.append(_TAIL)
+    out += [_ITBENCH, *_namings(), _TAIL]
     return "".join(out)
