@@ -154,6 +154,30 @@ def test_verdicts_are_the_same_again_and_on_forks(wrong_image: Broken, usual: se
     assert wrong_image.world.digest() == digest
 
 
+def test_forks_that_evaluate_few_rules_tell_the_same_of_these(wrong_image: Broken) -> None:
+    names = {name for name, _ in wrong_image.trials.wanted}
+    full, few = wrong_image.world.fork(), wrong_image.world.fork()
+    few.cluster.part(Monitoring).rules.keep_only(names)
+    seen = []
+    for minute in range(4):
+        for world in (full, few):
+            if minute == 1:
+                heal(world, [f"{NS}/Deployment/cartservice"], before=wrong_image.before, injections=())
+            world.run_for(MINUTE)
+        told = [
+            [
+                alert
+                for alert in world.cluster.part(Monitoring).rules.all_alerts()
+                if dict(alert.labels)["alertname"] in names
+            ]
+            for world in (full, few)
+        ]
+        assert told[0] == told[1]
+        seen.append(len(told[0]))
+    assert seen[0] > seen[-1] == 0
+    assert len(few.cluster.part(Monitoring).rules.groups) < len(full.cluster.part(Monitoring).rules.groups)
+
+
 def test_a_policy_in_the_way_is_the_cause_and_not_whom_it_cuts_off(
     shop: World, usual: service.Baseline
 ) -> None:
