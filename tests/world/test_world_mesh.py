@@ -306,6 +306,50 @@ def test_the_service_of_a_gateway_follows_its_listeners(world: World) -> None:
     assert "ok" in outcomes(world)["bookinfo-gateway-istio"]
 
 
+def test_a_waypoint_sees_requests(world: World) -> None:
+    client = Client(world)
+    label = {"gateway.networking.k8s.io/gateway-name": "waypoint"}
+    listeners = [{"name": "mesh", "port": 15008, "protocol": "HBONE"}]
+    gateway: Obj = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "waypoint", "namespace": SPACE},
+        "spec": {"gatewayClassName": "istio-waypoint", "listeners": listeners},
+    }
+    client.create(gateway)
+    client.patch(
+        "services", SPACE, "reviews", {"metadata": {"labels": {"istio.io/use-waypoint": "waypoint"}}}
+    )
+    found = outcomes(world, 20_000)
+    assert set(found["reviews"]) == {"reset"}, "there is a waypoint, but nobody in it"
+    assert set(found["details"]) == {"ok"}
+    container = {"name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.24.2"}
+    deployment: Obj = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "waypoint", "namespace": SPACE},
+        "spec": {
+            "selector": {"matchLabels": label},
+            "template": {"metadata": {"labels": label}, "spec": {"containers": [container]}},
+        },
+    }
+    client.create(deployment)
+    world.run_for(30_000)
+    assert set(outcomes(world, 20_000)["reviews"]) == {"ok"}
+    deny: Obj = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "readers", "namespace": SPACE},
+        "spec": {
+            "targetRefs": [{"group": "", "kind": "Service", "name": "reviews"}],
+            "action": "DENY",
+            "rules": [{"to": [{"operation": {"methods": ["GET"], "paths": ["/reviews/*"]}}]}],
+        },
+    }
+    client.create(deny)
+    assert set(outcomes(world, 20_000)["reviews"]) == {"denied"}
+
+
 def test_without_the_proxy_of_its_node_no_pod_of_the_mesh_gets_through(world: World) -> None:
     nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"pool": "none"}}}}}
     Client(world).patch("daemonsets.apps", "istio-system", "ztunnel", nowhere)

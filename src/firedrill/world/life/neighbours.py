@@ -189,7 +189,7 @@ def burden(world: World, n: int) -> bool:
         if labels_of(pod).get("app") == "directory"
         and (condition(pod, "Ready") or {}).get("status") == "True"
     ]
-    milli = world.rng.integer(26, 40, "life", "burden", n)
+    milli = world.rng.integer(22, 32, "life", "burden", n)
     for pod in found:
         kubelet.set_load(world, uid_of(pod), "httpd", Load(milli, 2_000_000, 5))
         world.schedule(420_000, "life.burden_over", uid_of(pod))
