@@ -41,7 +41,7 @@ FAULT = register(
             "load": Parameter("how busy each is, in per cent", 100),
         },
         inject=_inject,
-        shows="slow",
+        shows="late",
         family="chaos",
         category="Chaos",
         text=(

@@ -36,7 +36,7 @@ FAULT = register(
             "pattern": Parameter("names that are hit; `*` stands for anything", "*"),
         },
         inject=_inject,
-        shows="failing|slow",
+        shows="failing|slow|lagging",
         family="chaos",
         category="Chaos",
         text=(

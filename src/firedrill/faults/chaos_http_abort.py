@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import Outcome
-from firedrill.faults._chaos import LACKS, TIMED, aim, begin, web
+from firedrill.faults._chaos import TIMED, aim, begin, web
 from firedrill.faults.base import Fault, Parameter, Target, register
 
 if TYPE_CHECKING:
@@ -56,6 +56,6 @@ FAULT = register(
         ),
         spreads="service",
         fits=_fits,
-        lacks=LACKS,
+        lacks="no workload takes such requests over HTTP from others, or there is no Chaos Mesh",
     )
 )

@@ -55,7 +55,7 @@ FAULT = register(
             "delay": Parameter("how long", "500ms"),
         },
         inject=_inject,
-        shows="slow",
+        shows="late",
         family="chaos",
         category="Chaos",
         text=(

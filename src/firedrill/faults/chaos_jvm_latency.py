@@ -49,7 +49,7 @@ FAULT = register(
             "latency_ms": Parameter("how long in ms", 2000),
         },
         inject=_inject,
-        shows="slow",
+        shows="late",
         family="chaos",
         category="Chaos",
         text=(

@@ -44,7 +44,7 @@ FAULT = register(
             "rate": Parameter("bytes per second", "8kbps"),
         },
         inject=_inject,
-        shows="slow",
+        shows="late",
         family="chaos",
         category="Chaos",
         text=(

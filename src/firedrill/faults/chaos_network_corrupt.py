@@ -44,7 +44,7 @@ FAULT = register(
             "percent": Parameter("share of the packets, in per cent", 40),
         },
         inject=_inject,
-        shows="slow",
+        shows="late",
         family="chaos",
         category="Chaos",
         text=(

@@ -52,7 +52,7 @@ FAULT = register(
             "jitter": Parameter("by how much that varies", "50ms"),
         },
         inject=_inject,
-        shows="slow",
+        shows="late",
         family="chaos",
         category="Chaos",
         text=(

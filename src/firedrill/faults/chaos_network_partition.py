@@ -45,7 +45,7 @@ FAULT = register(
             "direction": Parameter("of the packets that are dropped", "to", ("to", "from", "both")),
         },
         inject=_inject,
-        shows="failing|slow|lagging",
+        shows="failing|late|lagging",
         family="chaos",
         category="Chaos",
         text=(

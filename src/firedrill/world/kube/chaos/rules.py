@@ -23,6 +23,8 @@ _ERRORS = {
 }
 _READABLE = 0o444
 _LONGEST = 512
+_PAUSES = 350
+"""ms of every second in which a Java machine that has to collect garbage all the time does nothing else."""
 _RULE = re.compile(
     r"CLASS\s+\^?(?P<class>[\w.$*]+)|METHOD\s+(?P<method>[\w<>$]+)"
     r"|DO\s+(?P<do>[^\n]*(?:\n(?!\s*ENDRULE)[^\n]*){0,20})"
@@ -116,7 +118,7 @@ def jvm(obj: Obj, uid: str) -> list[Effect]:
     if action == "latency":
         return [Effect(on, "jvm_delay_ms", max(int(spec.get("latency") or 0), 0), source, detail=where)]
     if action == "gc":
-        return [Effect(on, "gc_pause_ms", 120, source)]
+        return [Effect(on, "gc_pause_ms", _PAUSES, source)]
     return _rule(str(spec.get("ruleData") or "")[:8192], on, source) if action == "ruleData" else []
 
 
@@ -144,7 +146,7 @@ def _rule(text: str, on: str, source: str) -> list[Effect]:
     slept = re.search(r"(?:delay|sleep)\s*\(\s*(\d{1,9})", do)
     if slept:
         return [Effect(on, "jvm_delay_ms", int(slept[1]), source, detail=where)]
-    return [Effect(on, "gc_pause_ms", 120, source)] if "gc(" in do else []
+    return [Effect(on, "gc_pause_ms", _PAUSES, source)] if "gc(" in do else []
 
 
 def full_heap(obj: Obj, uid: str) -> list[Effect]:
