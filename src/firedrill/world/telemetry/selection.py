@@ -231,9 +231,15 @@ class Samples:
         return _pick(self.values, index)
 
 
+def within(index: Ints, last: int) -> Ints:
+    """The numbers, those below 0 or above `last` moved there: several times as fast as `numpy.clip`."""
+    out: Ints = np.maximum(np.minimum(index, last), 0)
+    return out
+
+
 def _pick(array: NDArray[Any], index: Ints) -> NDArray[Any]:
     rows, width = array.shape
-    flat = np.clip(index, 0, max(width - 1, 0))
+    flat = within(index, max(width - 1, 0))
     flat += np.arange(rows, dtype=np.int64)[:, None] * width
     # all are inside, and this mode spares the check
     return np.take(array.ravel(), flat, mode="clip")
@@ -307,7 +313,7 @@ def _regular(store: SeriesStore, rows: Rows, start_ms: int, end_ms: int) -> Samp
     if last <= first:
         return None
     values = store.gather(rows.rows, first, last)
-    low, high = np.clip(born - first, 0, last - first), np.clip(end - first, 0, last - first)
+    low, high = within(born - first, last - first), within(end - first, last - first)
     ends = np.where(rows.dead == FAR, FAR, rows.dead * interval + rows.offset)
     return Samples(rows.positions, values, low, high, ends, first, interval, rows.offset)
 

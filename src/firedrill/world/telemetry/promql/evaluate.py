@@ -36,7 +36,7 @@ from firedrill.world.telemetry.promql.values import (
     Vec,
     empty,
 )
-from firedrill.world.telemetry.selection import FAR, Samples, Selection, load, name_matcher, newest
+from firedrill.world.telemetry.selection import FAR, Samples, Selection, load, name_matcher, newest, within
 
 _ALONE = LabelSets([EMPTY])
 
@@ -175,7 +175,7 @@ def _latest(
             if bool((ends <= stops.max()).any()):
                 there &= (high != last[:, None]) | (ends[:, None] > stops[None, :])
         else:
-            kept = np.clip(high - 1, 0, piece.ends.shape[1] - 1)
+            kept = within(high - 1, piece.ends.shape[1] - 1)
             there &= np.take_along_axis(piece.ends, kept, axis=1) > stops[None, :]
         index = high - 1 if codes is None else (high - 1)[codes]
         there = there if codes is None else there[codes]

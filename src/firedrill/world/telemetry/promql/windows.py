@@ -16,7 +16,7 @@ from firedrill.world.telemetry.promql.errors import PromQLError
 from firedrill.world.telemetry.promql.options import Options
 from firedrill.world.telemetry.promql.printer import number
 from firedrill.world.telemetry.promql.values import Bools, Floats, Ints
-from firedrill.world.telemetry.selection import Samples
+from firedrill.world.telemetry.selection import Samples, within
 
 Found = tuple[Floats, Bools]
 _PIECE = 2_000_000
@@ -113,7 +113,7 @@ def _events(windows: Windows, event: NDArray[Any]) -> Floats:
     np.cumsum(event, axis=1, out=total[:, 1:])
     width = samples.values.shape[1] - 1
     row = np.arange(len(total))[:, None]
-    first, last = np.clip(windows.low, 0, width), np.clip(windows.high - 1, 0, width)
+    first, last = within(windows.low, width), within(windows.high - 1, width)
     out: Floats = total[row, last] - total[row, first]
     return out
 
