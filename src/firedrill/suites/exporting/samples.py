@@ -19,6 +19,7 @@ from firedrill.world.telemetry.selection import one_series
 
 if TYPE_CHECKING:
     from firedrill.world.telemetry import SeriesStore
+    from firedrill.world.telemetry.selection import Ints
 
 _UNSAFE = re.compile(r"[/ \0]")
 
@@ -106,7 +107,7 @@ def write_metrics(store: SeriesStore, folder: Path, window: Window) -> int:
 class _Writer:
     def __init__(self, store: SeriesStore, window: Window) -> None:
         self._store, self._window = store, window
-        self._stamps: dict[int, str] = {}
+        self._stamps: dict[bytes, list[str]] = {}
         self.count = 0
 
     def lines(self, number: int, around: tuple[str, str]) -> list[str]:
@@ -121,14 +122,23 @@ class _Writer:
             times, values = times[kept], values[kept]
         self.count += len(times)
         before, behind = around
-        stamps = self._stamps
-        out = []
-        for at, value in zip(times.tolist(), values.tolist(), strict=True):
-            stamp = stamps.get(at)
-            if stamp is None:
-                stamp = stamps[at] = format_time(at * 1_000_000, 3)
-            out.append(f"{before}{stamp}\t{'' if isnan(value) else value}{behind}")
-        return out
+        stamps, told = self._stamped(times), values.tolist()
+        if len(told) > 1 and told.count(told[0]) == len(told):
+            line = f"\t{_text(told[0])}{behind}"
+            return [f"{before}{stamp}{line}" for stamp in stamps]
+        return [f"{before}{stamp}\t{_text(value)}{behind}" for stamp, value in zip(stamps, told, strict=True)]
+
+    def _stamped(self, times: Ints) -> list[str]:
+        """Times as texts; series of one target have the same ones."""
+        key = times.tobytes()
+        found = self._stamps.get(key)
+        if found is None:
+            found = self._stamps[key] = [format_time(at * 1_000_000, 3) for at in times.tolist()]
+        return found
+
+
+def _text(value: float) -> str:
+    return "" if isnan(value) else repr(value)
 
 
 def _tags(labels: Mapping[str, str]) -> dict[str, str]:

@@ -11,12 +11,13 @@ import numpy as np
 from firedrill.snapshot.columns import TRACE_COLUMNS
 from firedrill.suites.exporting.texts import Numbered, attributes, cells
 from firedrill.world.telemetry.traces import Describer, Sampling, make_spans
+from firedrill.world.telemetry.traces.failures import Failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from firedrill.suites.exporting.database import Database
-    from firedrill.world.telemetry.traces import Event, Pod, Requests, Spans, Tick
+    from firedrill.world.telemetry.traces import Pod, Requests, Spans, Tick
 
 _COLUMNS = ("at", "high", "low", "span", "parent", "lasted", "code", "source", "end_code")
 _NO_LINKS = "\t[]\t[]\t[]\t[]"
@@ -35,8 +36,8 @@ from spans s join codes c on s.code = c.id join sources p on s.source = p.id joi
 order by s.at, s.high, s.low, s.span
 """
 
-Ending = tuple[str, tuple[tuple[tuple[str, object], ...], ...]]
-"""Message of the status, and the attributes of the span's exceptions; an empty key is success."""
+Ending = tuple[Failure, bool]
+"""What went wrong, and whether the span has it as an exception."""
 
 
 class SpanTable:
@@ -113,8 +114,8 @@ class SpanTable:
         out = np.zeros(len(spans), np.int32)
         failed = np.flatnonzero(spans.kind)
         if len(failed):
-            described = self._describer.describe(spans, failed.tolist())
-            out[failed] = [self._ends.number((span.message, _exceptions(span.events))) for span in described]
+            ending = self._describer.ending
+            out[failed] = [self._ends.number(ending(spans, place)) for place in failed.tolist()]
         return out
 
     def write(self, database: Database, path: Path) -> int:
@@ -136,10 +137,6 @@ class SpanTable:
         return len(columns["at"])
 
 
-def _exceptions(events: tuple[Event, ...]) -> tuple[tuple[tuple[str, object], ...], ...]:
-    return tuple(event.attributes for event in events)
-
-
 def _endings(keys: list[Ending | None]) -> Mapping[str, list[str]]:
     status, events = [], []
     for key in keys:
@@ -147,8 +144,12 @@ def _endings(keys: list[Ending | None]) -> Mapping[str, list[str]]:
             status.append(cells("Unset", ""))
             events.append("")
             continue
-        message, found = key
-        status.append(cells("Error", message))
-        told = [attributes(one) for one in found]
-        events.append(cells(["exception"] * len(told), told) if told else "")
+        failure, thrown = key
+        status.append(cells("Error", failure.message))
+        told = {
+            "exception.type": failure.type,
+            "exception.message": failure.message,
+            "exception.stacktrace": "\n".join(failure.stack),
+        }
+        events.append(cells(["exception"], [told]) if thrown else "")
     return {"status": status, "events": events, "links": [_NO_LINKS] * len(keys)}

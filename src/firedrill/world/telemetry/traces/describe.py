@@ -71,7 +71,7 @@ class Describer:
         attributes = self._attributes(edge, server, outcome, variant, self.address(spans.tick, row))
         name = self.span_name(edge, int(spans.service[place]), server=server)
         start, duration = int(spans.start[place]), int(spans.duration[place])
-        failed, message, events = self._failed(spans, place, outcome, server, start + duration)
+        failed, message, events = self._failed(spans, place, start + duration)
         kind = _kind(call, server)
         return Span(
             trace_id=trace_id,
@@ -91,16 +91,12 @@ class Describer:
             events=events,
         )
 
-    def _failed(
-        self, spans: Spans, place: int, outcome: str, server: bool, end: int
-    ) -> tuple[bool, str, tuple[Event, ...]]:
+    def _failed(self, spans: Spans, place: int, end: int) -> tuple[bool, str, tuple[Event, ...]]:
         if int(spans.kind[place]) == 0:
             return False, "", ()
-        failure = self.failure(spans.tick, int(spans.row[place]), server=server)
-        # callers note that a call failed; the exception itself is recorded where it was thrown
-        thrown = server or outcome not in {"failed", "upstream"}
+        failure, thrown = self.ending(spans, place)
         events: tuple[Event, ...] = ()
-        if thrown and failure.stack:
+        if thrown:
             stack = "\n".join(failure.stack)
             pairs = (
                 ("exception.type", failure.type),
@@ -109,6 +105,15 @@ class Describer:
             )
             events = (Event(end, "exception", pairs),)
         return True, failure.message, events
+
+    def ending(self, spans: Spans, place: int) -> tuple[Failure, bool]:
+        """What a span that failed says went wrong, and whether it has that as an exception with a stack."""
+        server = bool(spans.server[place])
+        failure = self.failure(spans.tick, int(spans.row[place]), server=server)
+        outcome = self.names.outcomes[int(spans.kind[place])]
+        # callers note that a call failed; the exception itself is recorded where it was thrown
+        thrown = server or outcome not in {"failed", "upstream"}
+        return failure, thrown and bool(failure.stack)
 
     def failure(self, tick: Tick, row: int, *, server: bool) -> Failure:
         """What one side of a failed row says went wrong."""
