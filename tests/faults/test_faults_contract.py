@@ -161,11 +161,12 @@ def test_wrong_targets_are_refused_with_a_mend(fresh: Fresh, fault: str) -> None
             with pytest.raises(InputError) as missing:
                 faults.inject(world, mechanism, {key: item for key, item in args.items() if key != name})
             assert missing.value.field == name and missing.value.mend
-    aim = next((name for name in ("node", "namespace") if _needed(mechanism, name)), None)
-    if aim is not None:
+    aim = next((name for name in ("node", "name") if _needed(mechanism, name)), None)
+    if aim == "node" or (aim and "kind" in mechanism.parameters):
         with pytest.raises(InputError) as gone:
             faults.inject(world, mechanism, {**args, aim: "nowhere"})
-        assert "nowhere" in str(gone.value) and gone.value.mend
+        assert gone.value.mend
+        assert "nowhere" in str(gone.value)
     assert world.cluster.store.rv == version
 
 

@@ -14,6 +14,7 @@ _META = ("labels", "annotations", "finalizers", "ownerReferences")
 _SERVERS = frozenset(
     {
         "deployment.kubernetes.io/revision",
+        "deprecated.daemonset.template.generation",
         "pv.kubernetes.io/bind-completed",
         "pv.kubernetes.io/bound-by-controller",
         "kubectl.kubernetes.io/last-applied-configuration",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._changes import WORKLOAD, Outcome, add, client, edit, entity
+from firedrill.faults._changes import WORKLOAD, Outcome, add, client, edit, entity, workload_resource
 from firedrill.faults.base import Fault, Parameter, Target, register
 from firedrill.faults.fitting import on_workload, pods_of, workloads
 from firedrill.world.kube.kubelet import usage
@@ -32,6 +32,7 @@ def _metrics(args: Mapping[str, Any]) -> list[Obj]:
 
 
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
+    client(world).get(workload_resource(args), args["namespace"], args["name"])
     there = [
         item
         for item in client(world).list(_SCALERS, args["namespace"])

@@ -49,7 +49,7 @@ FAULT = register(
             "answered late or not at all."
         ),
         fits=_fits,
-        lacks="no workload with a limit is busy enough to miss its processor time",
+        lacks="no workload is busy enough to miss its processor time",
         repair=_repair,
     )
 )

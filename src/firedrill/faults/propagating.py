@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +80,8 @@ def propagation(world: World, injection: Injection) -> tuple[Hop, ...]:
     else:
         for owner in reached:
             _downwards(world, owner, was, hops)
-    before = [
-        change.before
-        for change in injection.changes
-        if change.resource == "services" and change.before is not None
-    ]
     for owner in reached:
-        _upwards(world, owner, hops, before)
+        _upwards(world, owner, was, hops)
     return tuple(hops.values())
 
 
@@ -203,7 +198,7 @@ def _services_of(world: World, owner: Obj, was: Services) -> list[str]:
     return sorted(out, key=lambda entity: entity.rpartition("/")[2] not in {n for _, n in was})
 
 
-def _upwards(world: World, owner: Obj, hops: dict[tuple[str, str], Hop], before: Sequence[Obj] = ()) -> None:
+def _upwards(world: World, owner: Obj, was: Services, hops: dict[tuple[str, str], Hop]) -> None:
     """From a workload to its callers, and theirs, up to where users come in."""
     graph = fitting.graph_of(world)
     if graph is None:
@@ -221,7 +216,7 @@ def _upwards(world: World, owner: Obj, hops: dict[tuple[str, str], Hop], before:
             source, target = owners.get(by_name[name].workload[1]), owners.get(by_name[caller].workload[1])
             if source is None or target is None or source is target:
                 continue
-            fronts = _services_of(world, source, before) or [fitting.entity(source)]
+            fronts = _services_of(world, source, was) or [fitting.entity(source)]
             for front in fronts[:1]:
                 about = fitting.entity(target)
                 hop = Hop(

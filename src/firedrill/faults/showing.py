@@ -309,8 +309,12 @@ def shows(world: World, healthy: World, fault: Fault, args: Args) -> bool:
         args: that it was injected with.
     """
     spaces = fitting.namespaces(healthy)
-    kind, _, detail = fault.shows.partition(":")
     look = Look(world, args, spaces[0] if spaces else "default", healthy)
+    return any(_one(look, way) for way in fault.shows.split("|"))
+
+
+def _one(look: Look, way: str) -> bool:
+    kind, _, detail = way.partition(":")
     if kind in SYMPTOMS:
         return SYMPTOMS[kind](look, detail)
     found: Callable[[str], bool] = getattr(look, kind.replace("-", "_"))
