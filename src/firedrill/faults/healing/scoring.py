@@ -13,6 +13,9 @@ from firedrill.faults.healing.trials import Verdict
 if TYPE_CHECKING:
     from firedrill.faults.healing.trials import Trials
 
+_MOST_TRIALS = 64
+"""Sets that are tried when minimal cures are looked for: each takes a second or two."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -86,7 +89,8 @@ def _folded(trials: Trials, entities: Sequence[str], *, lift: bool) -> tuple[str
 def minimal_causes(trials: Trials, candidates: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """All minimal cures among candidates, the smallest first: no part of one of them cures.
 
-    A set that leaves a mechanism active is no cure, so only those are tried whose members end them all.
+    A set that leaves a mechanism active is no cure, so only those are tried whose members end them all, at
+    most 64 and none with more than one member beyond the number of injections.
 
     Args:
         trials: of the incident.
@@ -99,10 +103,14 @@ def minimal_causes(trials: Trials, candidates: Iterable[str]) -> tuple[tuple[str
     }
     everything = frozenset(range(len(trials.injections)))
     found: list[tuple[str, ...]] = []
+    left = _MOST_TRIALS
     for size in range(len(trials.injections) + 2):
         for group in combinations(ends, size):
             over = frozenset[int]().union(*(ends[entity] for entity in group))
             larger = any(set(smaller) <= set(group) for smaller in found)
-            if over == everything and not larger and trials.cures(group).cured:
+            if over != everything or larger or not left:
+                continue
+            left -= 1
+            if trials.cures(group).cured:
                 found.append(group)
     return tuple(found)
