@@ -12,6 +12,8 @@ import pytest
 
 from firedrill.cli import main
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "scenario-world.yaml"
+
 TRUTH = """metadata: {version: v1}
 fault: [{category: Change, condition: bad image, entity: {kind: Deployment, name: web, group_id: web-1}}]
 groups: [{id: web-1, kind: Deployment, namespace: shop, filter: [^web$], root_cause: true}]
@@ -171,6 +173,44 @@ def test_generate_writes_a_suite_that_opens_and_lints(
     code, _, err = call(capsys, "generate", "--backend", "snapshot", "--out", tmp_path / "a")
     assert code == 2
     assert "not empty" in err
+
+
+def test_generate_makes_scenarios_of_worlds_and_tells_what_was_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from firedrill.suites.living import generating
+
+    asked: list[generating.Wanted] = []
+
+    def generate(wanted: generating.Wanted, out: Path, **more: object) -> generating.Generated:
+        asked.append(wanted)
+        (out / "scenarios").mkdir(parents=True)
+        shutil.copy(EXAMPLE, out / "scenarios")
+        return generating.Generated(
+            out, 1, {"oom-killed": 3}, {"oom-killed": 1}, {"oom-killed": {"too calm": 2}}
+        )
+
+    monkeypatch.setattr(generating, "generate", generate)
+    options = ("--seed", 4, "--count", 1, "--difficulty", "easy", "--application", "book-info", "--life", 2)
+    code, out, _ = call(capsys, "generate", "--out", tmp_path / "a", *options)
+    assert code == 0
+    assert "too calm (2)" in out
+    assert "1 of 3 cases kept (33%)" in out
+    choice = asked[0].choice
+    assert (choice.seed, choice.difficulty, choice.applications, choice.life) == (
+        4,
+        "easy",
+        ("book-info",),
+        2,
+    )
+    assert asked[0].full, "causes are proved unless one says otherwise"
+    shown = as_json(capsys, "show", tmp_path / "a")
+    assert shown["scenarios"][0]["metadata"]["class"] == "routing"
+    assert call(capsys, "lint", tmp_path / "a")[0] == 0
+    for wrong in (("--backend", "paper"), ("--domain", "finops")):
+        code, _, err = call(capsys, "generate", "--out", tmp_path / "b", *wrong)
+        assert code == 2
+        assert wrong[0] in err
 
 
 def test_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:

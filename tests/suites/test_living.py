@@ -18,6 +18,7 @@ from firedrill.suites.living import Case, CaseFault, Incident, Waiter, Worlds, s
 from firedrill.suites.living.case import HEALTHY_MS
 from firedrill.suites.living.checking import check
 from firedrill.suites.living.deviating import FEWER, deviations
+from firedrill.suites.living.drafting import Choice, Slot, settle
 from firedrill.suites.living.groups import longest
 from firedrill.suites.living.incident import tells
 from firedrill.suites.living.opening import open_folder, pack
@@ -205,6 +206,31 @@ def test_a_packaged_suite_is_the_same_bytes_and_digest(scenario: Scenario, tmp_p
         open_folder(tmp_path / "drill")
 
 
+@pytest.mark.parametrize("number", range(6))
+def test_hard_slots_have_faults_at_several_places(worlds: Worlds, number: int) -> None:
+    bare = replace(CASE, faults=())
+    slot = Slot(
+        number,
+        SCALED.id,
+        CASE.package,
+        "hard",
+        "hard",
+        bare,
+        (SCALED.id, "oom-killed", "service-selector-mismatch"),
+    )
+    choice = Choice(11)
+    case = settle(choice, slot, 0, worlds)
+    assert case is not None
+    assert case == settle(choice, slot, 0, worlds)
+    assert 2 <= len(case.faults) <= 3
+    assert [item.at_ms for item in case.faults] == sorted(item.at_ms for item in case.faults)
+    assert case.breaks_ms >= HEALTHY_MS
+    assert SCALED.id in {item.id for item in case.faults}
+    places = {(item.args["namespace"], item.args["name"]) for item in case.faults}
+    assert len(places) == len(case.faults)
+    assert case != settle(choice, slot, 1, worlds), "a further attempt aims elsewhere"
+
+
 def test_waiters_do_what_they_say(worlds: Worlds) -> None:
     world = worlds.healthy(CASE).at(CASE.start + HEALTHY_MS)
     user, start = Client(world), world.now
@@ -229,6 +255,8 @@ def test_waiters_do_what_they_say(worlds: Worlds) -> None:
     [
         (replace(CASE, faults=()), "nothing to simulate"),
         (replace(CASE, faults=(replace(SCALED, at_ms=60_000),)), "before there is a baseline"),
+        (replace(CASE, faults=(replace(SCALED, at_ms=10**12),)), "too late"),
+        (replace(CASE, faults=(SCALED, replace(SCALED, at_ms=2 * AT))), "too late"),
     ],
 )
 def test_cases_that_cannot_be_simulated_say_why(case: Case, words: str) -> None:

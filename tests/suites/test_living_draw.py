@@ -16,6 +16,7 @@ import pytest
 
 from firedrill.core.errors import InputError
 from firedrill.core.scenario import Environment, FaultSpec, Metadata, Scenario
+from firedrill.suites import lint_any, open_suite
 from firedrill.suites.living import drafting, generating
 from firedrill.suites.living.drafting import Choice, Slot, slots
 from firedrill.suites.living.generating import ACCEPTANCE, Wanted, generate
@@ -163,7 +164,8 @@ def test_an_interrupted_suite_goes_on(
     def dies(*args: Any, **more: Any) -> Made:
         if len(fake) == 5:
             raise KeyboardInterrupt
-        return worked(*args, **more)
+        made: Made = worked(*args, **more)
+        return made
 
     monkeypatch.setattr(generating, "make", dies)
     with pytest.raises(KeyboardInterrupt):
@@ -223,6 +225,19 @@ fault = CaseFault("workload-scaled-to-zero", {"namespace": "book-info", "name": 
 incident = simulate(Case("book-info", (fault,), seed=4, life=1, red_herrings=1, nodes=3))
 sys.stdout.write(incident.world.digest() + text_of(scenario_of(incident, tell(incident, "x"), "x")))
 """
+
+
+@pytest.mark.slow
+def test_a_real_one_is_simulated_and_kept(tmp_path: Path) -> None:
+    choice = Choice(3, applications=("book-info",), mechanisms=(COMMON,), life=1, red_herrings=1)
+    report = generate(Wanted(choice, 1, "drill", full=True), tmp_path / "a", processes=2)
+    suite = open_suite(str(tmp_path / "a"))
+    assert report.scenarios == len(suite.scenarios) == 1
+    scenario = suite.scenarios[0].scenario
+    assert scenario.certificate["granted"] is True
+    assert scenario.environment.application == "book-info"
+    assert scenario.triggers
+    assert lint_any(tmp_path / "a").count("error") == 0
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ A case is all that a simulation needs: the same case gives the same incident on 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ ALERT_LIMIT_MS = 20 * 60_000
 """How long after the first fault an alert has to fire."""
 INCIDENT_MS = 20 * 60_000
 """How long an incident is looked at after its first alert."""
+LATEST_MS = 6 * 60 * 60_000
+"""The last moment for a first fault, after the start."""
 HEALTHY_MS = WARM_MS + BASELINE_MS
 """The first moment at which anything may break, after the start."""
 MODALITIES: tuple[Modality, ...] = (
@@ -114,7 +117,7 @@ class Case:
             self.red_herrings,
             self.nodes,
             self.start,
-            tuple((item.id, tuple(sorted(item.args.items()))) for item in self.prepare),
+            tuple((item.id, json.dumps(item.args, sort_keys=True, default=str)) for item in self.prepare),
         )
 
 
@@ -123,6 +126,7 @@ __all__ = [
     "BASELINE_MS",
     "HEALTHY_MS",
     "INCIDENT_MS",
+    "LATEST_MS",
     "MODALITIES",
     "WARM_MS",
     "Case",

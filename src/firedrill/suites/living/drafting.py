@@ -55,6 +55,7 @@ class Slot:
         mechanism: that breaks.
         application: in which.
         difficulty: that the scenario shall have; empty for any.
+        drawn: the difficulty that it is aimed at in any case.
         bare: the world, before anything is chosen to break.
         others: mechanisms that fit the application, for further faults.
     """
@@ -63,6 +64,7 @@ class Slot:
     mechanism: str
     application: str
     difficulty: str
+    drawn: str
     bare: Case
     others: tuple[str, ...] = ()
 
@@ -128,6 +130,7 @@ def slots(choice: Choice) -> Iterator[Slot]:
                 mechanism,
                 application,
                 choice.difficulty,
+                difficulty,
                 replace(bare, modalities=_seen(rng, number)),
                 others[application],
             )
@@ -240,7 +243,7 @@ def settle(choice: Choice, slot: Slot, attempt: int, worlds: Worlds) -> Case | N
     first = _pick(found, rng, *name)
     at = HEALTHY_MS + rng.integer(10, _MOMENT_MS // 1000, *name, "moment") * 1000
     broken = [CaseFault(slot.mechanism, first.args, at)]
-    if slot.difficulty == "hard" or (not slot.difficulty and slot.bare.red_herrings >= _HERRINGS["hard"]):
+    if slot.drawn == "hard":
         count = rng.choice((1, 1, 2), *name, "more")
         broken += _more(slot, world, first, rng, (*name, at), count)
     ordered = sorted(broken, key=lambda item: item.at_ms)

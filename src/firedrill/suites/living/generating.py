@@ -55,7 +55,8 @@ class Wanted:
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         choice = {key: item for key, item in asdict(self.choice).items() if item not in ("", (), None)}
-        return {"generator": {"name": "firedrill", "version": VERSION}, "count": self.count, **choice}
+        about = {"name": "firedrill", "version": VERSION}
+        return {"generator": about, "count": self.count, "certificate": self.full, **choice}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def generate(wanted: Wanted, out: Path, *, processes: int = 2, progress: Progres
 
 def _begin(wanted: Wanted, out: Path) -> Path:
     work = out / _UNDER_WAY
-    plan = {**wanted.to_json(), "name": wanted.name, "full": wanted.full}
+    plan = {**wanted.to_json(), "name": wanted.name}
     path = work / "plan.json"
     if path.is_file():
         if json.loads(path.read_bytes()) != json.loads(json.dumps(plan)):
@@ -167,7 +168,6 @@ def _work(
     """Do batches until the first slots hold enough; an empty batch marks where one may stop."""
 
     def note(made: Made) -> None:
-        write_atomic(work / f"slot-{made.number:05d}.json", json.dumps(made.to_json()).encode())
         done[made.number] = made
         if progress is not None:
             kept = sum(item.scenario is not None for item in done.values())
@@ -175,20 +175,18 @@ def _work(
             progress(kept, wanted.count, f"{made.mechanism} in {made.application}: {what}")
 
     if processes <= 1:
-        worlds = Worlds(1)
         for batch in _batches(wanted, done):
             if not batch and _enough(wanted, done):
                 return
-            for slot in batch:
-                note(make(wanted.choice, slot, scenario_name(wanted, slot.number), worlds, full=wanted.full))
+            for made in _made(wanted, batch, work):
+                note(made)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         running: set[Future[list[Made]]] = set()
         try:
             for batch in _batches(wanted, done):
                 if batch:
-                    names = [scenario_name(wanted, slot.number) for slot in batch]
-                    running.add(pool.submit(_make_all, wanted.choice, batch, names, wanted.full))
+                    running.add(pool.submit(_make_all, wanted, batch, work))
                 while running and (not batch or len(running) > 2 * processes):
                     ended, running = wait(running, return_when=FIRST_COMPLETED)
                     for future in ended:
@@ -200,10 +198,19 @@ def _work(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _make_all(choice: Choice, batch: Sequence[Slot], names: Sequence[str], full: bool) -> list[Made]:
+def _make_all(wanted: Wanted, batch: Sequence[Slot], work: Path) -> list[Made]:
     """What one process does at a time: all slots of one world."""
+    return list(_made(wanted, batch, work))
+
+
+def _made(wanted: Wanted, batch: Sequence[Slot], work: Path) -> Iterator[Made]:
+    """The slots of one world, each kept in the folder as soon as it is done."""
     worlds = Worlds(1)
-    return [make(choice, slot, name, worlds, full=full) for slot, name in zip(batch, names, strict=True)]
+    for slot in batch:
+        name = scenario_name(wanted, slot.number)
+        made = make(wanted.choice, slot, name, worlds, full=wanted.full)
+        write_atomic(work / f"slot-{made.number:05d}.json", json.dumps(made.to_json()).encode())
+        yield made
 
 
 def _first(wanted: Wanted, done: Mapping[int, Made]) -> list[Made]:

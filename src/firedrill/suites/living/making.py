@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from firedrill.core.errors import InputError
+from firedrill.core.errors import FiredrillError, InputError
 from firedrill.suites.living.checking import check
 from firedrill.suites.living.drafting import Choice, Slot, settle
 from firedrill.suites.living.simulating import simulate
@@ -67,6 +67,10 @@ def make(choice: Choice, slot: Slot, name: str, worlds: Worlds, *, full: bool = 
             found, why = attempt(case, name, worlds, difficulty=slot.difficulty, full=full)
         except InputError as error:
             found, why = None, f"cannot be injected: {error.problem}"
+        except FiredrillError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one broken simulation must not end a run of hundreds
+            found, why = None, f"the simulation failed: {type(error).__name__}: {error}"
         if found is not None:
             return Made(slot.number, slot.mechanism, slot.application, found, tuple(refused))
         refused.append(why)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firedrill.core.errors import InputError
-from firedrill.suites.living.case import BASELINE_MS, HEALTHY_MS, Case, CaseFault
+from firedrill.suites.living.case import BASELINE_MS, HEALTHY_MS, LATEST_MS, Case, CaseFault
 from firedrill.suites.living.incident import Incident, Times, tells
 from firedrill.suites.living.observing import LOOK_MS, alerts_now
 from firedrill.suites.living.waiters import wait
@@ -36,6 +36,14 @@ def simulate(case: Case, worlds: Worlds | None = None) -> Incident:
             f"a fault comes {case.breaks_ms / 1000:g} s after the start, before there is a baseline",
             field="faults.at",
             mend=f"give at least {HEALTHY_MS // 1000}",
+        )
+    last = max(item.at_ms for item in case.faults)
+    if case.breaks_ms > LATEST_MS or last > case.breaks_ms + case.limit_ms:
+        raise InputError(
+            f"a fault comes {last / 1000:g} s after the start, too late",
+            field="faults.at",
+            mend=f"let the first come within {LATEST_MS // 3_600_000} hours, and the others within "
+            f"{case.limit_ms // 60_000} minutes after it",
         )
     twin = (worlds or Worlds(1)).healthy(case)
     return _Episode(case, twin).run()
