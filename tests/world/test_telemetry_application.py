@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firedrill.world import World
-from firedrill.world.app import load_package
+from firedrill.world.app import load_package, read_package
 from firedrill.world.app.traffic import Traffic, record_of, rows_of
 from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
@@ -371,3 +372,52 @@ def test_most_rules_of_a_quiet_world_are_skipped(ruled: World) -> None:
     book = world.cluster.part(Monitoring).rules
     evaluations = 10 * sum(len(group.rules) for group in book.groups)
     assert 0 < asked.call_count < 0.6 * evaluations
+
+
+GRAPH = """
+application: tiny
+namespace: tiny
+services:
+  web: {container: main, language: go, port: 8080, protocol: http, operations: {home: {cpu_ms: 1, calls: [CALL]}}}
+  db:
+    {container: main, language: c, port: 3306, protocol: sql, database: mysql, operations: {query: {cpu_ms: 1}}}
+""".replace("CALL", "{to: db.query, host: 'db:80', protocol: sql, probability: 0.5}")
+LOAD = """
+{workload: deployment/loader, container: main, loop: open, rate: 1, users: {count: 5},
+entries: [{to: web.home, host: "web:80", protocol: http}]}
+"""
+
+
+def _program(name: str, port: int) -> str:
+    labels = f'{{app: {name}, sidecar.istio.io/inject: "true"}}'
+    spec = f"{{containers: [{{name: main, image: 'shop/{name}:1', ports: [{{containerPort: {port}}}]}}]}}"
+    template = f"{{metadata: {{labels: {labels}}}, spec: {spec}}}"
+    meta = f"{{name: {name}, namespace: tiny}}"
+    return (
+        f"{{apiVersion: apps/v1, kind: Deployment, metadata: {meta}, "
+        f"spec: {{selector: {{matchLabels: {{app: {name}}}}}, template: {template}}}}}\n---\n"
+        f"{{apiVersion: v1, kind: Service, metadata: {meta}, "
+        f"spec: {{selector: {{app: {name}}}, ports: [{{port: 80, targetPort: {port}}}]}}}}\n---\n"
+    )
+
+
+def test_an_application_of_a_user_is_watched_too(tmp_path: Path) -> None:
+    """Names, stores, sidecars and rules are those of the folder; both ends of a request count it."""
+    (tmp_path / "graph.yaml").write_text(GRAPH)
+    (tmp_path / "load.yaml").write_text(LOAD)
+    space = "{apiVersion: v1, kind: Namespace, metadata: {name: tiny}}\n---\n"
+    programs = [_program("web", 8080), _program("db", 3306), _program("loader", 9999)]
+    (tmp_path / "app.yaml").write_text(space + "".join(programs))
+    world = make_living(read_package(tmp_path), 3)
+    world.run_for(120_000)
+    texts = [rule.text for group in world.cluster.part(Monitoring).rules.groups for rule in group.rules]
+    assert any('service_name=~"web",span_name=~"sql[.]conn[.]exec"' in text for text in texts)
+    assert any('source_canonical_service!~"loader"' in text for text in texts)
+    served = total(world, 'traces_span_metrics_calls_total{service_name="web",span_kind="SPAN_KIND_SERVER"}')
+    ends = {one["reporter"]: value for one, value in ask(world, "istio_requests_total")}
+    assert served > 300
+    assert ends == {"source": served, "destination": served}
+    queries = total(world, 'traces_span_metrics_calls_total{service_name="web",span_kind="SPAN_KIND_CLIENT"}')
+    opened = {one["reporter"]: value for one, value in ask(world, "istio_tcp_connections_opened_total")}
+    assert opened == {"source": queries, "destination": queries}
+    assert total(world, "mysql_up") == 1
