@@ -6,6 +6,7 @@ it is whatever runs outside of the namespaces of Kubernetes itself. Nothing here
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ _KINDS = {"deployments.apps": "Deployment", "statefulsets.apps": "StatefulSet"}
 _SYSTEM = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _MOST = 2000
+_HOSTS = re.compile(r"(?:^|//|@|,)([a-z][a-z0-9-]*)(?=[.:/,]|$)")
 
 
 def targets(fault: Fault, world: World) -> tuple[Target, ...]:
@@ -184,14 +186,41 @@ def owners_behind(world: World, service: Obj) -> list[Obj]:
 
 
 def services(world: World) -> Iterator[tuple[Obj, Obj]]:
-    """Services with an address of their own, and the first workload behind each."""
+    """Services with an address of their own, and the first workload behind each.
+
+    Where several lead to a workload, only those that somebody in the application names.
+    """
+    found = []
     for namespace in namespaces(world):
         for service in world.cluster.store.list("services", namespace):
             if dig(service, "spec", "clusterIP") in {None, "", "None"}:
                 continue
             behind = owners_behind(world, service)
             if behind:
-                yield service, behind[0]
+                found.append((service, behind[0]))
+    named = _named(world)
+    for service, owner in found:
+        rivals = [name_of(other) for other, theirs in found if theirs is owner]
+        if name_of(service) in named or not named.intersection(rivals):
+            yield service, owner
+
+
+def _named(world: World) -> set[str]:
+    """The hosts that variables and graph of the application name."""
+    graph = graph_of(world)
+    owners = list(workloads(world, copies=False))
+    texts: list[str] = []
+    if graph is not None:
+        load = world.cluster.store.get(
+            graph.app.load.workload[0], graph.app.namespace, graph.app.load.workload[1]
+        )
+        owners += [load] if load is not None else []
+        calls = [call for s in graph.app.services for op in s.operations for call in op.calls]
+        texts += [call.host for call in (*calls, *(entry.call for entry in graph.app.load.entries))]
+    for owner in owners:
+        for container in owner["spec"]["template"]["spec"]["containers"]:
+            texts += [str(item.get("value") or "") for item in container.get("env") or ()]
+    return {match[1] for text in texts for match in _HOSTS.finditer(text)}
 
 
 def claims(world: World) -> Iterator[tuple[Obj, Obj]]:

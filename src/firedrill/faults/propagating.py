@@ -75,7 +75,7 @@ def propagation(world: World, injection: Injection) -> tuple[Hop, ...]:
                 hops.setdefault((hop.source, hop.target), hop)
             if owner not in reached:
                 reached.append(owner)
-    if fault.spreads == "service":
+    if any(cause.split("/")[1] == "Service" for cause in injection.causes):
         _from_service(world, injection, hops)
     else:
         for owner in reached:
