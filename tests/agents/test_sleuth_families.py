@@ -521,3 +521,28 @@ def test_a_changed_secret_whose_user_is_turned_away_is_named(tmp_path: Path) -> 
     assert [c.entity for c in diagnose(cluster.write(tmp_path / "incident")).causes] == [
         "shop/Secret/store-login"
     ]
+
+
+def refused_for_security(c: Cluster) -> None:
+    c.remove("Pod", "store-")
+    c.find("Deployment", "store")["status"]["readyReplicas"] = 0
+    text = (
+        'Error creating: pods "store-x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot'
+    )
+    c.event("ReplicaSet", "store-", "FailedCreate", text)
+
+
+def test_a_namespace_that_became_strict_is_named_and_one_that_always_was_is_not(tmp_path: Path) -> None:
+    enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
+    always = Cluster()
+    always.find("Namespace", "shop")["metadata"]["labels"] = enforced
+    refused_for_security(always)
+    named = [h.entity for h in hypotheses(always.write(tmp_path / "always")) if h.family == "admission"]
+    assert named == ["shop/Deployment/store"]
+    lately = Cluster()
+    refused_for_security(lately)
+    namespace = copy.deepcopy(lately.find("Namespace", "shop"))
+    namespace["metadata"]["labels"] = enforced
+    lately.later.append(namespace)
+    named = [h.entity for h in hypotheses(lately.write(tmp_path / "lately")) if h.family == "admission"]
+    assert named == ["cluster/Namespace/shop"]

@@ -16,6 +16,8 @@ from firedrill.agents.sleuth.symptoms import failing
 _QUOTA = re.compile(r"exceeded quota: ([\w.-]+)")
 _ABSENT = re.compile(r"not found")
 _LIMITS = re.compile(r"(?:maximum|minimum) (?:cpu|memory|storage) usage per|must be less than or equal to")
+_SECURITY = re.compile(r"violates PodSecurity")
+_ENFORCED = "pod-security.kubernetes.io/enforce"
 _HOOK = re.compile(r"admission webhook \"([^\"]+)\" denied|failed calling webhook \"([^\"]+)\"")
 
 
@@ -47,6 +49,9 @@ def admission(case: Case) -> Iterator[Hypothesis]:
         elif hook := _HOOK.search(event.message):
             target, text, strength = top, f"an admission webhook refuses its pods: {hook[1] or hook[2]}", 0.9
             fix = (kubectl(top, "edit"), "kubectl get validatingwebhookconfigurations")
+        elif _SECURITY.search(event.message) and (space := _tightened(case, namespace)):
+            target, text = space, "the namespace takes hardened pods only, since lately"
+            fix = (kubectl(space, "label", f"{_ENFORCED}-"), kubectl(top, "edit"))
         else:
             target, text = top, "its pods are refused"
             fix = (kubectl(top, "describe"), kubectl(top, "edit"))
@@ -61,6 +66,14 @@ def admission(case: Case) -> Iterator[Hypothesis]:
             evidence=clues(event),
             fix=fix,
         )
+
+
+def _tightened(case: Case, namespace: str) -> str:
+    """The namespace, where what it asks of pods was changed while it was recorded; empty otherwise."""
+    thing = case.objects.get(ident("Namespace", None, namespace))
+    if thing is not None and any(_ENFORCED in change.path for change in thing.changes):
+        return thing.id
+    return ""
 
 
 def _ranges(case: Case, namespace: str) -> list[Thing]:
