@@ -24,6 +24,17 @@ def test_the_published_schema_is_that_of_the_program() -> None:
     assert SCHEMA.read_text() == schema_text(), "FIREDRILL_UPDATE=1 writes it anew"
 
 
+WORLD = REPO / "docs" / "examples" / "scenario-world.yaml"
+
+
+def test_the_example_of_a_world_fits_opens_and_is_clean() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(yaml.safe_load(WORLD.read_text()), json.loads(SCHEMA.read_text()))
+    suite = open_suite(WORLD)
+    assert suite.scenarios[0].scenario.certificate["granted"] is True
+    assert lint_any(WORLD).findings == ()
+
+
 def test_the_example_fits_the_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(SCHEMA.read_text())
