@@ -42,7 +42,7 @@ def _fits(world: World) -> Iterator[Target]:
 def _as_root(world: World, container: Obj) -> bool:
     reference = parse_reference(str(container.get("image")))
     mine = dig(container, "securityContext", "runAsUser")
-    return mine is None and reference is not None and catalogue.program_of(world, reference).user == 0
+    return mine is None and reference is not None and catalogue.is_root(world, reference)
 
 
 FAULT = register(
