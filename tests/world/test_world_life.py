@@ -9,7 +9,7 @@ import pytest
 
 from firedrill.core.errors import InputError
 from firedrill.world import World, life
-from firedrill.world.app import application_names, load_package, service
+from firedrill.world.app import application_names, load_package, rows, service, traffic
 from firedrill.world.build import make_world
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.kubelet.history import runs
@@ -191,6 +191,22 @@ def pods_of(world: World, space: str, name: str) -> list[Obj]:
 
 def reasons(world: World, space: str) -> set[str]:
     return {str(item["reason"]) for item in world.cluster.store.list("events", space)}
+
+
+@pytest.mark.parametrize(("grace", "broken"), [(30, False), (0, True)])
+def test_connections_break_where_a_pod_is_killed_not_where_it_is_asked_to_stop(
+    shop: World, grace: int, broken: bool
+) -> None:
+    world = shop.fork()
+    Client(world).patch("deployments.apps", "default", "frontend", {"spec": {"replicas": 2}})
+    world.run_for(2 * MINUTE + 1_700 - world.now % 5_000)
+    pod = pods_of(world, "default", "frontend")[0]
+    Client(world).delete("pods", "default", name_of(pod), grace=grace)
+    outcomes = []
+    for _ in range(12):
+        world.run_for(5_000)
+        outcomes += traffic.rows_of(world, -1).kind.tolist()
+    assert (rows.RESET in outcomes) == broken
 
 
 def test_an_image_that_comes_late_heals(moved_in: World) -> None:
