@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from firedrill.faults.fitting import main_container, pods_of
-from firedrill.world.kube.objects import Obj, containers_of, dig, namespace_of
+from firedrill.faults.fitting import graph_of, main_container, pods_of
+from firedrill.world.kube.objects import Obj, containers_of, dig, name_of, namespace_of
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -48,6 +48,29 @@ def keys_of(world: World, owner: Obj) -> Iterator[tuple[str, str]]:
         secret = world.cluster.store.get("secrets", namespace_of(owner), str(ref.get("name") or ""))
         if not ref.get("optional") and ref.get("key") in dig(secret, "data", default={}):
             yield str(ref["name"]), str(ref["key"])
+
+
+def logs_in(world: World, owner: Obj, secret: str, key: str) -> bool:
+    """Whether a key of a Secret is what both ends of a connection must know; True where that is unknown."""
+    graph = graph_of(world)
+    if graph is None:
+        return True
+    wanted = {"name": secret, "key": key}
+    names = {
+        str(item["name"])
+        for item in main_container(world, owner).get("env") or ()
+        if wanted.items() <= dig(item, "valueFrom", "secretKeyRef", default={}).items()
+    }
+    for service in graph.app.services:
+        here = (service.workload[1], *(place[1] for place in service.also))
+        for call in (call for operation in service.operations for call in operation.calls):
+            both = call.credential
+            if both is not None and name_of(owner) in here and both.client in names:
+                return True
+            behind = next(other for other in graph.app.services if other.name == call.service)
+            if both is not None and name_of(owner) == behind.workload[1] and both.server in names:
+                return True
+    return False
 
 
 def addresses_of(world: World, owner: Obj) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.faults._changes import ANEW, CONTAINER, Outcome, edit_container, port_of
 from firedrill.faults._variants import one_of
 from firedrill.faults.base import Fault, Parameter, Target, register
-from firedrill.faults.fitting import both_ways, on_container, workloads
+from firedrill.faults.fitting import both_ways, main_container, on_container, workloads
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -30,6 +30,8 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
+        if not main_container(world, owner).get("readinessProbe"):
+            continue  # a program that nobody asks may answer whatever it is asked for
         path = one_of(world, "readiness-probe-incorrect-path", owner, _PATHS)
         yield from both_ways(on_container(world, owner, path=path))
 
@@ -49,5 +51,6 @@ FAULT = register(
             "program does not serve. New pods run but never become ready."
         ),
         fits=_fits,
+        lacks="no container of the application has a readiness probe",
     )
 )

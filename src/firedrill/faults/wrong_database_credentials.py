@@ -14,7 +14,7 @@ from firedrill.faults._changes import (
     start_anew,
     workload_resource,
 )
-from firedrill.faults._reading import keys_of
+from firedrill.faults._reading import keys_of, logs_in
 from firedrill.faults.base import Fault, Injection, Parameter, Step, Target, register
 from firedrill.faults.fitting import on_workload, workloads
 from firedrill.faults.repairing import inverse, restart_of
@@ -36,6 +36,8 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
         for name, key in keys_of(world, owner):
+            if not logs_in(world, owner, name, key):
+                continue
             yield on_workload(owner, secret=name, key=key, then="recycle")
 
 
@@ -70,7 +72,7 @@ FAULT = register(
             "and logins are refused."
         ),
         fits=_fits,
-        lacks="no workload reads a key of a Secret",
+        lacks="no workload takes the password of a connection from a Secret",
         repair=_repair,
     )
 )
