@@ -19,7 +19,7 @@ class Address(NamedTuple):
     """The other end of a call; an empty host where the text names none.
 
     Attributes:
-        host, port: where it is.
+        host, port: where it is; port 0 where the text names one that cannot be.
         secret: the password in the text, or empty.
     """
 
@@ -65,4 +65,4 @@ def _host(text: str, port: int) -> Address:
     if found is None:
         return Address("", port)
     number = int(found["port"]) if found["port"] else port
-    return Address(found["host"].strip("[]"), number if 0 < number < 65_536 else port)
+    return Address(found["host"].strip("[]"), number if number < 65_536 else 0)
