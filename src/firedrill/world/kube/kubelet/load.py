@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube.kubelet import probes, running
 from firedrill.world.kube.kubelet.containers import spec_of
-from firedrill.world.kube.kubelet.state import keep, kubelets
+from firedrill.world.kube.kubelet.state import having, keep, kubelets
 from firedrill.world.kube.programs.model import Load
 from firedrill.world.kube.qos import limit_of
 
@@ -35,7 +34,7 @@ def set_load(world: World, uid: str, container: str, load: Load) -> None:
     if state is None or found is None or not found.running or found.load == load:
         return
     before = found.load
-    found = replace(found, load=load)
+    found = having(found, "load", load)
     state = keep(world, state.having(found))
     if load.memory > before.memory:
         pod = world.cluster.store.get("pods", state.namespace, state.name)

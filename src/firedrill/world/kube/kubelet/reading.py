@@ -125,8 +125,11 @@ def _limited(lines: list[str], limit: int | None) -> list[str]:
 def usage(world: World, namespace: str, pod: str) -> dict[str, tuple[int, int]]:
     """(thousandths of a core, bytes) that each running container of a pod uses."""
     state = find_pod(world, namespace, pod)
-    if state is None:
-        return {}
+    return usage_of(world, state) if state is not None else {}
+
+
+def usage_of(world: World, state: PodState) -> dict[str, tuple[int, int]]:
+    """The same of a pod as its kubelet knows it."""
     out = {}
     for found in state.containers.values():
         if found.running and found.run is not None:

@@ -6,8 +6,8 @@ The API holds what a kubelet has told; this is what is so, also while the kubele
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from firedrill.world.kube.kubelet import history
 from firedrill.world.kube.programs.model import HEALTHY, UNLOADED, Health, Load, Plan
@@ -16,11 +16,22 @@ from firedrill.world.kube.programs.shell import Progress
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
+T = TypeVar("T")
 PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """Why a container waits whose image cannot be had."""
 
 PARTS = ("kubelet", "containerd", "kube-proxy", "network")
 """Parts of a node that can be stopped."""
+
+
+def having(item: T, name: str, value: Any) -> T:
+    """A copy of a dataclass with slots and one other field: a third of the time of `dataclasses.replace`."""
+    made = object.__new__(type(item))
+    put = object.__setattr__
+    for one in type(item).__slots__:  # type: ignore[attr-defined]
+        put(made, one, getattr(item, one))
+    put(made, name, value)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +177,7 @@ class PodState:
 
     def having(self, container: Container) -> PodState:
         """The state with that container in it."""
-        return replace(self, containers={**self.containers, container.name: container})
+        return having(self, "containers", {**self.containers, container.name: container})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firedrill.world.kube.api.pressure import Pressure
 from firedrill.world.telemetry import labels as label_sets
@@ -107,7 +108,7 @@ def update(world: World) -> None:
 
 
 def _requests(world: World, part: ApiMetering) -> dict[Key, float]:
-    leases = (len(world.cluster.store.list("nodes")) + _PARTS) / _RENEWED_S * _STEP_S
+    leases = (world.cluster.store.count("nodes") + _PARTS) / _RENEWED_S * _STEP_S
     out: dict[Key, float] = {("PUT", "leases", 200): leases, ("GET", "leases", 200): leases / 2}
     for entry in world.cluster.audit.after(part.read):
         verb = _VERBS.get(str(entry[1]), str(entry[1]).upper())
@@ -146,9 +147,14 @@ def _count(world: World, part: ApiMetering, target: str, key: Key, count: float,
     store = world.cluster.part(Monitoring).store
     first = store.first_row(_block(world, part, target, key, series))
     mean = (_OWN_MS[key[0]] + (wait if key[2] != 429 else 0.0)) / 1000.0
-    below = [count * (1.0 - math.exp(-bound / mean)) for bound in _BOUNDS]
-    amounts = np.array([count, *below, count, count, count * mean])
-    store.add(np.arange(first, first + len(series), dtype=np.int64), amounts)
+    store.add(np.arange(first, first + len(series), dtype=np.int64), _shares(mean) * count)
+
+
+@lru_cache(maxsize=256)
+def _shares(mean: float) -> NDArray[np.float64]:
+    """What one request of so many seconds on average adds to each series of `_series`."""
+    below = [1.0 - math.exp(-bound / mean) for bound in _BOUNDS]
+    return np.array([1.0, *below, 1.0, 1.0, mean])
 
 
 def _gauges(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_SORTED = 64
+"""So many times as many cells as keys, and sorting the keys takes less time."""
 
 
 class Rows:
@@ -60,6 +62,17 @@ class Rows:
             self._starts = np.full(size, -1, np.int64)
 
 
+def distinct(keys: Ints, size: int) -> tuple[Ints, Ints]:
+    """What `numpy.unique` gives with `return_inverse`, for whole numbers below a size that is not large."""
+    if size > _SORTED * len(keys):
+        found, inverse = np.unique(keys, return_inverse=True)
+        return found, inverse
+    cells = np.bincount(keys, minlength=size).nonzero()[0]
+    place = np.zeros(size, np.int64)
+    place[cells] = np.arange(len(cells))
+    return cells, place[keys]
+
+
 def growth(bounds: Ints, place: Ints, count: int, duration: Ints, weight: int, unit: float) -> Floats:
     """What some requests add to the histograms of their cells.
 
@@ -86,4 +99,4 @@ def growth(bounds: Ints, place: Ints, count: int, duration: Ints, weight: int, u
     return out
 
 
-__all__ = ["Rows", "growth"]
+__all__ = ["Rows", "distinct", "growth"]

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from functools import cache
 from hashlib import blake2b
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from firedrill.world.kube import quantity
-from firedrill.world.kube.kubelet import usage
 from firedrill.world.kube.kubelet.files import sizes
+from firedrill.world.kube.kubelet.reading import usage_of
 from firedrill.world.kube.kubelet.state import PARTS, Container, NodeState, PodState, kubelets
 from firedrill.world.kube.objects import containers_of, dig, name_of
 from firedrill.world.kube.qos import limit_of, qos_class, request_of
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.producers import opencost
+from firedrill.world.telemetry.producers.cells import Ints
 from firedrill.world.telemetry.producers.gauges import document, gauges, series, write
 from firedrill.world.telemetry.producers.state import Metered, Metering
 
@@ -126,8 +129,11 @@ def _containers(
     before = part.runs.get(target, {})
     runs: dict[_Key, Metered] = {}
     cpu, memory = _OWN_CPU, _OWN_MEMORY
+    counted: list[float] = []
+    shown: list[float] = []
+    given: list[float] = []
     for state in pods:
-        for name, (milli, size) in usage(world, state.namespace, state.name).items():
+        for name, (milli, size) in usage_of(world, state).items():
             found = state.containers[name]
             assert found.run is not None
             key = (state.uid, name, found.run.attempt)
@@ -137,13 +143,47 @@ def _containers(
             possible = min(milli, known.limit) if known.limit else milli
             cpu, memory = cpu + possible, memory + size
             share = shares.get((state.uid, name), -1.0)
-            runs[key] = _measure(world, store, known, found, (possible, size), share)
+            values = _measured(world.now, known, found, (possible, size), share)
+            counters, gauges_ = _picked(bool(known.limit))
+            counted += counters(values)
+            shown += gauges_(values)
+            given += opencost.given(known, possible, size)
+            runs[key] = known._replace(at_ms=world.now)
     for key, gone in before.items():
         if key not in runs:
             store.retire(gone.block, world.now)
             store.retire(gone.cost, world.now)
     part.runs[target] = runs
+    places = _places(part, store, target, runs)
+    store.add(places.counters, np.array(counted))
+    store.put(places.gauges, np.array(shown))
+    store.put(places.costs, np.array(given))
     return cpu, memory
+
+
+class _Places(NamedTuple):
+    """Rows of the store of all runs on a node, and what they hold for."""
+
+    mark: tuple[int, list[int]]
+    counters: Ints
+    gauges: Ints
+    costs: Ints
+
+
+def _places(part: Metering, store: SeriesStore, target: str, runs: Mapping[_Key, Metered]) -> _Places:
+    mark = store.stamp(None), [known.block for known in runs.values()]
+    held = part.places.get(target)
+    if isinstance(held, _Places) and held.mark == mark:
+        return held
+    rows: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for known in runs.values():
+        what, first = gauges("containers", limited=bool(known.limit)), store.first_row(known.block)
+        rows[0].extend(range(first, first + what.counters))
+        rows[1].extend(range(first + what.counters, first + len(what.items)))
+        cost = store.first_row(known.cost)
+        rows[2].extend(range(cost, cost + opencost.GIVEN))
+    found = part.places[target] = _Places(mark, *(np.array(one, np.int64) for one in rows))
+    return found
 
 
 def _begin(
@@ -181,20 +221,20 @@ _MEASURED = (
 
 
 @cache
-def _picked(limited: bool) -> tuple[itemgetter[Any], itemgetter[Any], int]:
-    """What takes counters and gauges out of all that is measured, and how many counters there are."""
+def _picked(limited: bool) -> tuple[itemgetter[Any], itemgetter[Any]]:
+    """What takes counters and gauges out of all that is measured."""
     found = gauges("containers", limited=limited)
     places, count = [_MEASURED.index(source) for source in found.sources], found.counters
-    return itemgetter(*places[:count]), itemgetter(*places[count:]), count
+    return itemgetter(*places[:count]), itemgetter(*places[count:])
 
 
-def _measure(
-    world: World, store: SeriesStore, known: Metered, found: Container, used: tuple[int, int], share: float
-) -> Metered:
-    """Let a container's counters grow by what it has used since the last time."""
+def _measured(
+    now: int, known: Metered, found: Container, used: tuple[int, int], share: float
+) -> tuple[float, ...]:
+    """What is told of a container: what its counters have grown by since the last time, and its gauges."""
     assert found.run is not None
     milli, size = used
-    passed = max(world.now - known.at_ms, 0)
+    passed = max(now - known.at_ms, 0)
     seconds = milli * passed / 1e6
     if share < 0.0:
         # without requests a program is throttled only as it comes near to its limit
@@ -202,17 +242,11 @@ def _measure(
     periods = float(passed // _PERIOD_MS)
     throttled = float(round(periods * min(share, 1.0)))
     size_ = float(size)
-    values = (
+    return (
         *(seconds, seconds * 0.75, seconds * 0.25, periods, throttled, throttled * _PERIOD_MS / 2000),
         *(size_, size * 0.92 // 1, size * 1.06 // 1, size * 0.14 // 1, *known.constants, 100_000.0),
-        *(known.limit * 100.0, found.run.started / 1000, world.now / 1000),
+        *(known.limit * 100.0, found.run.started / 1000, now / 1000),
     )
-    counters, others, count = _picked(bool(known.limit))
-    row = store.values(known.block)
-    row[:count] += counters(values)
-    row[count:] = others(values)
-    opencost.write_container(store, known, milli, size)
-    return known._replace(at_ms=world.now)
 
 
 # --- volumes
@@ -227,6 +261,8 @@ def _claims(world: World, part: Metering, store: SeriesStore, node: NodeState, p
     for state in pods:
         pod = world.cluster.store.get("pods", state.namespace, state.name) if state.mounted else None
         for volume in dig(pod, "spec", "volumes", default=()):
+            if "persistentVolumeClaim" not in volume:
+                continue
             claim = dig(volume, "persistentVolumeClaim", "claimName")
             obj = (
                 world.cluster.store.get("persistentvolumeclaims", state.namespace, str(claim))

@@ -18,6 +18,7 @@ TARGET = "opencost"
 CPU_HOUR, GIB_HOUR = 10.0, 5.0
 """Prices of a core and of a GiB, as a configuration of one's own may set them."""
 _GIVEN = ("container_cpu_allocation", "container_memory_allocation_bytes")
+GIVEN = len(_GIVEN)
 _PRICES = ("node_cpu_hourly_cost", "node_ram_hourly_cost", "node_total_hourly_cost")
 
 
@@ -38,11 +39,9 @@ def begin_container(world: World, store: SeriesStore, labels: Mapping[str, str],
     return store.block(TARGET, series, world.now)
 
 
-def write_container(store: SeriesStore, known: Metered, milli: int, size: int) -> None:
-    """A container is given what it asks for, or what it takes where that is more."""
-    row = store.values(known.cost)
-    row[0] = max(known.requests[0], milli / 1000)
-    row[1] = max(known.requests[1], float(size))
+def given(known: Metered, milli: int, size: int) -> tuple[float, float]:
+    """What a container is given: what it asks for, or what it takes where that is more."""
+    return max(known.requests[0], milli / 1000), max(known.requests[1], float(size))
 
 
 def node(world: World, part: Metering, store: SeriesStore, name: str, obj: Any) -> None:
@@ -58,4 +57,4 @@ def node(world: World, part: Metering, store: SeriesStore, name: str, obj: Any) 
     store.values(block)[:] = [CPU_HOUR, GIB_HOUR, CPU_HOUR * cores + GIB_HOUR * memory]
 
 
-__all__ = ["CPU_HOUR", "GIB_HOUR", "TARGET", "begin", "begin_container", "node", "write_container"]
+__all__ = ["CPU_HOUR", "GIB_HOUR", "GIVEN", "TARGET", "begin", "begin_container", "given", "node"]

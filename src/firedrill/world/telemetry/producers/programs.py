@@ -18,7 +18,7 @@ from firedrill.world.sim.tables import table
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.producers.appstate import AppMetering, Watched
-from firedrill.world.telemetry.producers.cells import Floats, Ints, growth
+from firedrill.world.telemetry.producers.cells import Floats, Ints, distinct, growth
 from firedrill.world.telemetry.producers.machines import offset_of
 from firedrill.world.telemetry.traces import failures
 
@@ -271,6 +271,13 @@ def statuses(names: Names, protocols: tuple[str, ...]) -> Statuses:
     return Statuses(tuple(texts), out)
 
 
+@lru_cache(maxsize=64)
+def _units(protocols: tuple[str, ...]) -> Floats:
+    """What a µs is in the unit of a server's sums, by protocol."""
+    units: Floats = np.array([_SERVERS.get(protocol, ("", 1.0))[1] for protocol in protocols]) / 1e6
+    return units
+
+
 def update_requests(world: World, names: Names, graph: Graph, topology: Topology, rows: Rows) -> None:
     """Count the requests that servers answered in a tick."""
     part, store = world.cluster.part(AppMetering), world.cluster.part(Monitoring).store
@@ -284,11 +291,9 @@ def update_requests(world: World, names: Names, graph: Graph, topology: Topology
         return
     many, pods = len(known.texts), len(topology.pods)
     key = (rows.op[here] * many + status[here]) * pods + rows.pod[here]
-    cells, place = np.unique(key, return_inverse=True)
+    cells, place = distinct(key, len(known.of) * many * pods)
     amounts = growth(_BOUNDS, place, len(cells), rows.server_duration[here], rows.weight, 1.0)
-    units = np.array([_SERVERS.get(protocol, ("", 1.0))[1] for protocol in protocols])
-    service = graph.op_service[cells // (many * pods)]
-    amounts[:, -2] *= units[service] / 1e6
+    amounts[:, -2] *= _units(protocols)[graph.op_service[cells // (many * pods)]]
 
     def block(cell: int) -> int:
         what, number = divmod(cell, pods)

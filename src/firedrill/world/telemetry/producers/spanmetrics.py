@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.producers.appstate import AppMetering
-from firedrill.world.telemetry.producers.cells import growth
+from firedrill.world.telemetry.producers.cells import distinct, growth
 from firedrill.world.telemetry.traces.describe import Describer
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def update(world: World, names: Names, kinds: Kinds, topology: Topology, rows: R
     bad = np.concatenate([rows.kind[asked], rows.server_kind[served]]) != 0
     duration = np.concatenate([rows.duration[asked], rows.server_duration[served]])
     key = (pod + 1) * many + kind * 2 + bad
-    cells, place = np.unique(key, return_inverse=True)
+    cells, place = distinct(key, (pods + 1) * many)
     if not len(cells):
         return
     amounts = growth(_BOUNDS, place, len(cells), duration, rows.weight, 1000.0)

@@ -51,9 +51,10 @@ class Metering:
         machines: by target the rows that tell of a whole node.
         pods: pods that are targets themselves: (job, namespace, name) and the address.
         followers: names of handlers that are called before each scrape.
+        places: where rows are, by target: can be made anew.
     """
 
-    __slots__ = ("followers", "machines", "objects", "on", "pods", "runs", "rv")
+    __slots__ = ("followers", "machines", "objects", "on", "places", "pods", "runs", "rv")
 
     def __init__(self) -> None:
         self.on = False
@@ -63,6 +64,7 @@ class Metering:
         self.machines: dict[str, Metered] = {}
         self.pods: dict[tuple[str, str, str], str] = {}
         self.followers: tuple[str, ...] = ()
+        self.places: dict[str, object] = {}
 
     def fork(self) -> Self:
         """An independent copy."""
