@@ -57,7 +57,7 @@ def test_it_says_what_it_is(fault: str) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_its_targets_are_all_valid_and_always_the_same(fresh: Fresh, fault: str) -> None:
     mechanism = faults.find(fault)
-    for app in APPS:
+    for app in Random(f"where {fault}").sample(APPS, 2):
         world = fresh(app)
         version = world.cluster.store.rv
         found = faults.targets(mechanism, world)
