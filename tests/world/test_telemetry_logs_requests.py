@@ -15,6 +15,7 @@ from firedrill.world.build import make_world
 from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
 from firedrill.world.telemetry.logs import background, requests, styles
+from firedrill.world.telemetry.logs.levels import level_of
 from firedrill.world.telemetry.logs.logql import Engine, parse
 from firedrill.world.telemetry.logs.requests import RequestLines
 from firedrill.world.telemetry.traces import (
@@ -93,6 +94,34 @@ def test_every_style_writes_good_and_bad(framework: str, language: str) -> None:
         assert not re.search(r"\{[a-z_]+\}", text.replace("{id}", "").replace("{productId}", ""))
         if text.startswith("{"):
             json.loads(text)
+
+
+@pytest.mark.parametrize(("framework", "language"), PROGRAMS)
+def test_failures_have_the_level_of_failures(framework: str, language: str) -> None:
+    style = styles.style_of(framework, language)
+    if style.failed is not None and not style.proxy:
+        first = _lines(_fixed(framework, language, (1, 0, 0)))[0][1]
+        assert level_of(first) == "error", first
+    if style.call is not None:
+        spared = [text for _, text in _lines(_fixed(framework, language, (0, 0, 6)))]
+        assert any(level_of(text) in {"warn", "error"} for text in spared), spared
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("fail: cart.services.Cart[0]", "error"),
+        ('{"t":{"$date":"2026-01-05T09:05:00.000+00:00"},"s":"E","c":"STORAGE","msg":"x"}', "error"),
+        ("1:M 05 Jan 2026 09:05:00.123 # Can't save in background: fork: Out of memory", "warn"),
+        ("1:M 05 Jan 2026 09:05:00.123 * DB saved on disk", "info"),
+        ("2026-01-05 09:05:00.123 UTC [27] LOG:  checkpoint starting: time", "info"),
+        ('2026-01-05 09:05:00.123 UTC [27] FATAL:  password authentication failed for user "app"', "fatal"),
+        ("E0105 09:05:00.123456       1 leaderelection.go:340] failed", "error"),
+        ('10.1.2.3 - - [05/Jan/2026:09:05:00 +0000] "GET / HTTP/1.1" 200 7', "unknown"),
+    ],
+)
+def test_short_marks_are_levels(line: str, level: str) -> None:
+    assert level_of(line) == level
 
 
 def test_stack_traces_have_several_lines() -> None:
@@ -234,7 +263,10 @@ def test_forks_tell_the_same(world: World) -> None:
     assert kubelet.read_log(world, "default", pod, "server", tail=200) == here
 
 
-@pytest.mark.parametrize("family", ["redis", "postgres", "mysql", "coredns", "java", "json", "envoy", "klog"])
+FAMILIES = ["redis", "postgres", "mysql", "etcd", "kube-controller-manager", "java", "json", "envoy", "klog"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_programs_write_by_themselves_now_and_then(family: str) -> None:
     begin, hour = START * MS, 3600 * 10**9
     whole = background.background(family, "uid/main", begin, begin, begin + 6 * hour)
@@ -247,6 +279,28 @@ def test_programs_write_by_themselves_now_and_then(family: str) -> None:
     assert [line for part in cut for line in part] == whole
     assert all(one <= two for one, two in pairwise(at for at, _ in whole))
     assert not any(re.search(r"\{[a-z_]+\}", text) for _, text in whole)
+
+
+def test_the_control_plane_writes_in_its_own_words(world: World) -> None:
+    told: dict[str, list[str]] = {}
+    for pod in world.cluster.store.list("pods", "kube-system"):
+        for item in pod["spec"]["containers"]:
+            told[item["name"]] = kubelet.read_log(world, "kube-system", pod["metadata"]["name"], item["name"])
+    assert all(json.loads(line)["caller"] for line in told["etcd"])
+    assert "elected leader" in "".join(told["etcd"])
+    for name in (
+        "kube-apiserver",
+        "kube-scheduler",
+        "kube-controller-manager",
+        "kube-proxy",
+        "metrics-server",
+    ):
+        assert told[name], name
+        assert all(
+            re.match(r"[IW]\d{4} \d\d:\d\d:\d\d\.\d{6} {7}1 \w+\.go:\d+\] ", line) for line in told[name]
+        )
+    assert "successfully acquired lease kube-system/kube-scheduler" in told["kube-scheduler"][-1]
+    assert not any("WiredTiger" in line for lines in told.values() for line in lines)
 
 
 def test_addresses_are_those_that_a_program_was_given() -> None:

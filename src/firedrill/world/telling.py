@@ -106,7 +106,8 @@ def _murmur(_: World, record: history.Record, start: int, end: int) -> Sequence[
     from firedrill.world.telemetry.logs.background import background
 
     run = record.run
-    return background(run.plan.style, f"{record.uid}/{record.container}", run.started * lines.MS, start, end)
+    key = f"{record.uid}/{record.container}"
+    return background(run.plan.style, key, run.started * lines.MS, start, end, record.node)
 
 
 def listen() -> None:

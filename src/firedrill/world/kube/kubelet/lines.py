@@ -13,6 +13,7 @@ from zlib import crc32
 
 from firedrill.world.kube.kubelet.history import Record
 from firedrill.world.kube.kubelet.state import Run
+from firedrill.world.sim.stamps import stamped
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -90,7 +91,7 @@ def _own(run: Run, start: int, end: int) -> list[Line]:
         before = at
         exact = at * MS + _digits(run.id, at) + number * 211
         if start <= exact < end:
-            out.append((exact, text))
+            out.append((exact, stamped(text, exact)))
     return out
 
 

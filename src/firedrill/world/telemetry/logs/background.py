@@ -36,7 +36,7 @@ def habits(family: str) -> Sequence[Habit]:
     )
 
 
-def background(family: str, key: str, since: int, start: int, end: int) -> list[Line]:
+def background(family: str, key: str, since: int, start: int, end: int, node: str = "") -> list[Line]:
     """The lines of one run in [start, end).
 
     Args:
@@ -44,6 +44,7 @@ def background(family: str, key: str, since: int, start: int, end: int) -> list[
         key: what no other run has.
         since: when the run began.
         start, end: of the lines.
+        node: where it runs.
     """
     out: list[Line] = []
     for number, habit in enumerate(habits(family)):
@@ -52,18 +53,26 @@ def background(family: str, key: str, since: int, start: int, end: int) -> list[
         for period in range(first, max((end - since - phase) // habit.every + 1, 0)):
             mark = crc32(f"{key}/{number}/{period}".encode())
             at = since + phase + period * habit.every + mark % 997 * habit.late // 997
+            values = {**_counted(period, crc32(key.encode())), "node": node}
             for place, shape in enumerate(habit.lines):
                 moment = at + place * 37_000_000 + mark % 900_000
                 if period and start <= moment < end:
-                    out.append((moment, _filled(shape, moment, mark)))
+                    out.append((moment, _filled(shape, moment, mark, values)))
     out.sort(key=lambda line: line[0])
     return out
 
 
-def _filled(shape: styles.Shape, at: int, mark: int) -> str:
+def _counted(period: int, start: int) -> dict[str, int]:
+    """Numbers that grow: now, one period before, and two before."""
+    first = 900 + start % 400
+    numbers = [first + max(period - back, 0) * 271 for back in range(3)]
+    return dict(zip(("serial", "before", "older"), numbers, strict=True))
+
+
+def _filled(shape: styles.Shape, at: int, mark: int, values: Mapping[str, object]) -> str:
+    drawn = {"number": 100 + mark % 800, "small": 11 + mark // 7 % 80, "ms": 1 + mark // 3 % 9, **values}
+
     def value(name: str) -> str:
-        if name.startswith("at_"):
-            return styles.moment(name, at)
-        return str({"number": 100 + mark % 800, "small": 11 + mark // 7 % 80, "ms": 1 + mark // 3 % 9}[name])
+        return styles.moment(name, at) if name.startswith("at_") else str(drawn[name])
 
     return "".join(text + value(name) if name else text for text, name in shape.parts)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache, lru_cache
 from string import Formatter
 from typing import Any, NamedTuple
 
+from firedrill.world.sim.stamps import moment
 from firedrill.world.sim.tables import table
 
 Values = Mapping[str, Any]
@@ -101,30 +101,4 @@ def escaped(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-_CLOCKS: Mapping[str, tuple[str, str, int]] = {
-    "at_rfc": ("%Y-%m-%dT%H:%M:%S.", "Z", 3),
-    "at_clock": ("%Y-%m-%dT%H:%M:%S.", "", 6),
-    "at_log4j": ("%Y-%m-%d %H:%M:%S.", "", 3),
-    "at_python": ("%Y-%m-%d %H:%M:%S,", "", 3),
-    "at_go": ("%Y/%m/%d %H:%M:%S", "", 0),
-    "at_redis": ("%d %b %Y %H:%M:%S.", "", 3),
-    "at_apache": ("%d/%b/%Y:%H:%M:%S", " +0000", 0),
-    "at_php": ("%Y-%m-%dT%H:%M:%S.", "+00:00", 6),
-}
-"""By form: what stands before and behind the digits of a second's parts, and how many of these there are."""
-
-
-@lru_cache(maxsize=16_384)
-def _date(form: str, seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime(form)
-
-
-def moment(name: str, ns: int) -> str:
-    """A moment in one of the forms `at_...`."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    if name == "at_ms":
-        return str(ns // 1_000_000)
-    if name == "at_epoch":
-        return f"{seconds}.{rest // 1000:06d}"
-    before, behind, digits = _CLOCKS[name]
-    return _date(before, seconds) + (f"{rest:09d}"[:digits] if digits else "") + behind
+__all__ = ["Shape", "Style", "Values", "escaped", "moment", "shape", "style_of", "tables"]
