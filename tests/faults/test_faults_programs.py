@@ -15,6 +15,7 @@ from firedrill.faults.feature_flag_changed import switched
 from firedrill.world import World
 from firedrill.world.app import load_package, rows
 from firedrill.world.app.traffic import sample
+from firedrill.world.kube.api import Client
 from firedrill.world.kube.api.pressure import Pressure, delay
 from firedrill.world.kube.kubelet import read_log
 from firedrill.world.kube.objects import dig, labels_of, name_of
@@ -124,6 +125,13 @@ def test_clients_of_a_store_with_a_password_are_turned_away(shop: World) -> None
     shop.run_for(3 * MINUTE)
     requests, failures = calls_of(shop, "cart.get")
     assert failures == requests > 0
+    told = shop.fork()
+    key = {"secretKeyRef": {"name": "valkey-cart-credentials", "key": "password"}}
+    item = {"name": "cart", "env": [{"name": "VALKEY_PASSWORD", "valueFrom": key}]}
+    change = {"spec": {"template": {"spec": {"containers": [item]}}}}
+    Client(told).patch("deployments.apps", SHOP, "cart", change, patch_type="strategic")
+    told.run_for(4 * MINUTE)
+    assert calls_of(told, "cart.get")[1] == 0
     mend(shop, injection)
     shop.run_for(4 * MINUTE)
     assert calls_of(shop, "cart.get")[1] == 0

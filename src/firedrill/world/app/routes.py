@@ -17,6 +17,7 @@ from firedrill.world.kube.kubelet.nettools import listens
 from firedrill.world.kube.kubelet.state import Container, PodState, find_pod
 from firedrill.world.kube.network import Network, NetworkState, Route
 from firedrill.world.kube.objects import Obj, dig, labels_of, namespace_of
+from firedrill.world.kube.programs.scripts import expand
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -232,7 +233,8 @@ def _secret(pod: Running, where: str) -> str:
     if where.startswith("-"):
         items = pod.obj["spec"].get("containers") or ()
         item: Obj = next((found for found in items if found.get("name") == pod.container.name), {})
-        words = [str(word) for word in (*(item.get("command") or ()), *(item.get("args") or ()))]
+        told = (*(item.get("command") or ()), *(item.get("args") or ()))
+        words = [expand(str(word), pod.env) for word in told]
         for number, word in enumerate(words):
             if word == where and number + 1 < len(words):
                 return words[number + 1]
