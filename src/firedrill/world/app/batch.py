@@ -58,6 +58,7 @@ class Batch:
         "size",
         "source",
         "stage",
+        "struck",
         "twin",
         "waited",
     )
@@ -66,6 +67,7 @@ class Batch:
         self.base = base
         self.size = 0
         self.attempt = 0
+        self.struck = False
         self.twin: Ints | None = None
         self.elapsed = _NONE
         self.ranges: list[tuple[int, int]] = []
@@ -106,10 +108,10 @@ class Service(NamedTuple):
 
 def service_times(table: Table, batch: Batch) -> Service:
     """Draw what a row needs by itself, and whether it fails by itself."""
-    graph, effects, topology = table.graph, table.inputs.effects, table.inputs.topology
+    setting, effects, topology = table.setting, table.inputs.effects, table.inputs.topology
     size, op, pod = batch.size, batch.op, batch.pod
     drawn = table.draws.uniform(5, size)
-    own = draw.work(graph.op_class[op], drawn[0]) * table.op_cpu[op]
+    own = draw.work_from(setting.op_table[op], drawn[0]) * setting.op_cpu[op]
     if table.quota is not None:
         quota = table.quota[pod]
         own += np.floor(own / quota) * (_PERIOD - quota)
@@ -121,16 +123,16 @@ def service_times(table: Table, batch: Batch) -> Service:
     own = cpu
     idle = np.rint(waited).astype(np.int64)
     net = np.rint(_NET_LEAST + _NET_MORE * draw.exponential(drawn[3])).astype(np.int64)
-    failing = drawn[4] < table.op_error[op]
-    if effects.pod_error.any():
-        failing |= drawn[4] < effects.pod_error[pod]
-    if failing.any():
-        batch.server_kind[failing & batch.arrived] = kinds.FAILED
+    for chances, of in ((setting.op_error if setting.failing else None, op), (setting.pod_error, pod)):
+        if chances is not None:
+            batch.server_kind[(drawn[4] < chances[of]) & batch.arrived] = kinds.FAILED
     other: Any = 0
-    if table.slow:
-        other = np.rint(table.op_io[op] * draw.exponential(table.draws.uniform(1, size)[0])).astype(np.int64)
+    if setting.slow:
+        other = np.rint(setting.op_io[op] * draw.exponential(table.draws.uniform(1, size)[0])).astype(
+            np.int64
+        )
         other = other + np.rint(effects.pod_io[pod] * 1000.0).astype(np.int64)
-    if table.distant:
+    if setting.distant:
         net = net + _distance(table, batch)
     if table.rules:
         more, far = _ruled(table, batch, own)

@@ -77,7 +77,7 @@ def _down(table: Table, asked: Asked, depth: int) -> Batch:
         pod, code = table.place(edge, source)
         batch.add(parent, edge, stage, source, pod, code, at)
         depth += 1
-        here = np.flatnonzero(code == kinds.OK)
+        here = (code == kinds.OK).nonzero()[0]
         op = graph.edge_target[edge[here]]
         count = graph.slot_count[op]
         if depth >= graph.depth or not count.any():
@@ -91,7 +91,7 @@ def _down(table: Table, asked: Asked, depth: int) -> Batch:
         source = pod[row]
         parent = row + low
         at = at[row]
-        if table.thinned:
+        if table.setting.thinned:
             kept = table.calls_made(edge, source, parent)
             edge, stage, source, parent, at = (item[kept] for item in (edge, stage, source, parent, at))
     batch.join(graph)
@@ -102,26 +102,33 @@ def _up(table: Table, batch: Batch, service: Service, depth: int) -> Answers:
     """Fill in durations and outcomes from the last level to the first; the answers are those of the first."""
     graph = table.graph
     total, kind = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    patience = table.setting.patience[batch.edge]
     for number in range(len(batch.ranges) - 1, -1, -1):
         low, high = batch.ranges[number]
         here = slice(low, high)
         took = service.busy[here] + batch.inner[here]
-        arrived, edge = batch.arrived[here], batch.edge[here]
-        seen = np.where(batch.server_kind[here] == kinds.OK, batch.answer[here], kinds.FAILED)
-        kind = np.where(arrived, seen, batch.code[here])
-        total = np.where(arrived, service.net[here] + took, _FAIL_TIME[batch.code[here]])
+        code, failed, answer = batch.code[here], batch.server_kind[here], batch.answer[here]
+        good = not (np.count_nonzero(code) or np.count_nonzero(failed) or np.count_nonzero(answer))
+        if good:  # nothing has gone wrong so far: all that was asked for arrived, and was answered
+            kind, total = batch.kind[here], service.net[here] + took
+        else:
+            arrived = batch.arrived[here]
+            kind = np.where(arrived, np.where(failed == kinds.OK, answer, kinds.FAILED), code)
+            total = np.where(arrived, service.net[here] + took, _FAIL_TIME[code])
+            took = np.where(arrived, took, 0)
         if service.pool is not None:
             total = total + service.pool[here]
-        patience = table.patience[edge]
-        late = total > patience
-        if late.any():
-            total = np.where(late, patience, total)
-            kind = np.where(late & (arrived | (kind == kinds.OK)), kinds.TIMEOUT, kind)
-        batch.server_duration[here] = np.where(arrived, took, 0)
-        batch.duration[here], batch.kind[here] = total, kind
-        again = ~_FINAL[kind] & (graph.edge_retries[edge] > 0)
-        if batch.attempt == 0 or number:
-            total, kind = _retry(table, batch, number, again, Answers(total, kind), depth + number)
+        late = total > patience[here]
+        if np.count_nonzero(late):
+            total = np.where(late, patience[here], total)
+            kind = np.where(late & (batch.arrived[here] | (kind == kinds.OK)), kinds.TIMEOUT, kind)
+            good = False
+        batch.server_duration[here], batch.duration[here] = took, total
+        if not good:
+            batch.kind[here] = kind
+            again = ~_FINAL[kind] & (graph.edge_retries[batch.edge[here]] > 0)
+            if batch.attempt == 0 or number:
+                total, kind = _retry(table, batch, number, again, Answers(total, kind), depth + number)
         if number:
             _combine(graph, batch, number, Answers(total, kind))
     return Answers(total, kind)
@@ -161,8 +168,10 @@ def _combine(graph: Graph, batch: Batch, number: int, answers: Answers) -> None:
         np.maximum.at(steps, key, answers.duration)
     else:
         steps[key] = answers.duration
-    bad = (answers.kind != kinds.OK) & graph.edge_critical[batch.edge[low:high]]
-    if bad.any():
+    bad = None
+    if np.count_nonzero(answers.kind):
+        bad = (answers.kind != kinds.OK) & graph.edge_critical[batch.edge[low:high]]
+    if bad is not None and bad.any():
         failed = np.zeros(parents * stages, np.bool_)
         failed[key[bad]] = True
         over = np.logical_or.accumulate(failed.reshape(parents, stages), axis=1)
@@ -171,8 +180,9 @@ def _combine(graph: Graph, batch: Batch, number: int, answers: Answers) -> None:
         struck = behind.ravel()
         steps[struck] = 0
         batch.made[low:high] = ~struck[key]
+        batch.struck = True
         above = batch.server_kind[first:last]
         batch.server_kind[first:last] = np.where(over[:, -1], kinds.UPSTREAM, above)
-    ends = np.cumsum(steps.reshape(parents, stages), axis=1)
+    ends = steps.reshape(parents, stages).cumsum(axis=1)
     batch.inner[first:last] = ends[:, -1]
     batch.begin[low:high] = (ends.ravel() - steps)[key]

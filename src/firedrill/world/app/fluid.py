@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.app.graph import Graph
-from firedrill.world.app.state import Inputs, State, entry_shares, hits
+from firedrill.world.app.setting import Bursts, Setting
+from firedrill.world.app.state import Inputs, State, hits
 from firedrill.world.app.tables.draw import left_over, waiting
-from firedrill.world.app.topology import Topology
 
 Floats = NDArray[np.float64]
 _BUSIEST = 0.98
@@ -80,46 +80,35 @@ def offered_rate(graph: Graph, state: State, inputs: Inputs) -> float:
     return users * more * 1000.0 / (load.think_ms + more * state.response / 1000.0)
 
 
-def consumed_messages(graph: Graph, state: State, inputs: Inputs) -> Floats:
+def consumed_messages(graph: Graph, state: State, inputs: Inputs, setting: Setting) -> Floats:
     """Messages that each consumer works on in this tick: what waits, or as much as it can."""
-    topology = inputs.topology
-    consumers = graph.roots - graph.entries
+    consumers, known = graph.roots - graph.entries, setting.consumers
     if not consumers:
         return np.zeros(0)
-    here = (topology.flow_edge >= graph.entries) & (topology.flow_edge < graph.roots)
-    if inputs.effects.silent is not None:
-        here &= ~inputs.effects.silent[topology.flow_pod]
-    pod, number = topology.flow_pod[here], topology.flow_edge[here] - graph.entries
-    op = graph.edge_target[topology.flow_edge[here]]
-    least = (
-        graph.op_cpu[op] * inputs.effects.op_work[op] + graph.op_io[op] + inputs.effects.op_io[op]
-    ) * 1000
-    each = np.maximum(np.maximum(state.holding[pod], least), 1.0)
-    workers = np.maximum(topology.servers[len(topology.pods) :][pod], 1.0)
-    most = np.bincount(number, workers * inputs.length * 1000.0 / each, minlength=consumers)
+    each = np.maximum(np.maximum(state.holding[known.pod], known.least), 1.0)
+    most = np.bincount(known.number, known.workers * inputs.length * 1000.0 / each, minlength=consumers)
     # Slow consumers finish a message in some ticks only; which ones, goes round evenly.
     turn = float(inputs.moment // inputs.length * _GOLDEN % 1.0)
     taken: Floats = np.floor(np.minimum(state.lag, most + turn))
     return taken
 
 
-def edge_rates(graph: Graph, state: State, inputs: Inputs, rate: float, consumed: Floats) -> Floats:
+def edge_rates(
+    graph: Graph, state: State, inputs: Inputs, setting: Setting, rate: float, consumed: Floats
+) -> Floats:
     """Attempts per second, by edge."""
     topology = inputs.topology
     edges, ops, entries = len(graph.edge_call), len(graph.op_cpu), graph.entries
     arriving = np.bincount(
         topology.flow_edge, topology.flow_weight * state.served[topology.flow_pod], minlength=edges
     )
-    warm = _by_service(topology.service, state.warmth, len(graph.app.services) + 1)
-    warm = warm * (1.0 - inputs.effects.cold)
-    source = graph.op_service[graph.edge_source]
-    ratio = graph.edge_probability * graph.edge_times * (1.0 - hits(graph, state) * warm[source])
+    ratio = setting.ratio
+    if setting.cached:
+        warm = np.bincount(topology.service, state.warmth, minlength=len(setting.replicas)) / setting.replicas
+        ratio = ratio * (1.0 - hits(graph, state) * (warm * setting.caching)[setting.maker])
     ratio = ratio * state.made * state.attempts
-    ratio[: graph.roots] = 0.0
     here = np.zeros(edges)
-    here[:entries] = (
-        rate * np.diff(entry_shares(graph, inputs.effects), prepend=0.0) * state.attempts[:entries]
-    )
+    here[:entries] = rate * setting.mix * state.attempts[:entries]
     here[entries : graph.roots] = consumed * 1000.0 / inputs.length
     total = here
     for _ in range(graph.depth - 1):
@@ -129,37 +118,31 @@ def edge_rates(graph: Graph, state: State, inputs: Inputs, rate: float, consumed
     return total
 
 
-def _by_service(service: NDArray[np.int64], value: Floats, count: int) -> Floats:
-    pods = np.bincount(service, minlength=count)
-    return np.bincount(service, value, minlength=count) / np.maximum(pods, 1)
-
-
-def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
+def solve_fluid(graph: Graph, state: State, inputs: Inputs, setting: Setting) -> Fluid:
     """Rates, utilisation and queues of one tick."""
-    topology, effects = inputs.topology, inputs.effects
+    topology = inputs.topology
     pods, seconds = len(topology.pods), inputs.length / 1000.0
     rate = offered_rate(graph, state, inputs)
-    consumed = consumed_messages(graph, state, inputs)
-    edges = edge_rates(graph, state, inputs, rate, consumed)
+    consumed = consumed_messages(graph, state, inputs, setting)
+    edges = edge_rates(graph, state, inputs, setting, rate, consumed)
     flow = edges[topology.flow_edge] * topology.flow_weight
-    op = graph.edge_target[topology.flow_edge]
-    cpu_ms = graph.op_cpu[op] * effects.op_work[op]
-    work = np.asarray(np.bincount(topology.flow_pod, flow * cpu_ms, minlength=pods), np.float64)
-    square = np.bincount(topology.flow_pod, flow * cpu_ms * cpu_ms * (1.0 + graph.op_cv2[op]), minlength=pods)
+    worked = flow * setting.flow_cpu
+    work = np.asarray(np.bincount(topology.flow_pod, worked, minlength=pods), np.float64)
+    square = np.bincount(topology.flow_pod, worked * setting.flow_cpu * setting.flow_spread, minlength=pods)
     coming = np.asarray(np.bincount(topology.flow_pod, flow, minlength=pods), np.float64)
 
-    cores = _left(topology.cores * (1.0 - effects.pod_steal), work, topology.node, topology.node_cores)
+    cores = _left(setting.cores, work, topology.node, topology.node_cores)
     speed = np.minimum(cores / topology.servers[:pods], 1.0)
     some = np.maximum(coming, 1e-12)
     mean = work / some
     variation = np.maximum(square / some / np.maximum(mean * mean, 1e-18) - 1.0, 0.0)
 
-    pool_rate = edges[topology.pool_edge] / topology.sources[topology.pool_edge]
+    pool_rate = edges[topology.pool_edge] / setting.pool_sources
     arrivals = np.concatenate([coming, coming, pool_rate])
     service = np.concatenate(
         [mean / speed, state.holding / 1000.0, state.lasting[topology.pool_edge] / 1000.0]
     )
-    spread = np.concatenate([variation, np.ones(pods + len(pool_rate))])
+    spread = np.concatenate([variation, setting.ones])
     service = np.where(topology.active, service, 0.0)
 
     capacity = topology.servers * 1000.0 / np.maximum(service, 1e-9)
@@ -171,21 +154,22 @@ def solve_fluid(graph: Graph, state: State, inputs: Inputs) -> Fluid:
     late_share, late = np.zeros(pods), np.zeros(pods)
     throttled = _throttled(use[:pods], cores)
     if len(small):
-        bursts = (square + _bursts(graph, topology, edges, flow, flow * cpu_ms))[small]
+        bursts = (square + _bursts(graph, setting.bursts, edges, flow, worked, pods))[small]
         load = _Small(calm[small], coming[small], mean[small], bursts / some[small], cores[small])
         found = _under_quota(load)
         share[small], long[small], throttled[small] = found.share, found.own, found.throttled
         late_share[small], late[small] = found.late_share, found.late
     grown = np.maximum(state.backlog + (arrivals - capacity) * seconds, 0.0)
-    grown = np.where(topology.active, grown, 0.0)
-    bound = topology.bound
-    if len(pool_rate):
-        patience = graph.edge_pool_timeout[topology.pool_edge] * 1e-6
-        bound = np.concatenate([bound[: 2 * pods], capacity[2 * pods :] * patience])
-    backlog = np.minimum(grown, bound)
-    refused = np.minimum((grown - backlog) / np.maximum(arrivals * seconds, 1e-9), 1.0)
-    most = _outstanding(graph, state, inputs, coming)
-    backlog[: 2 * pods] = np.minimum(backlog[: 2 * pods], np.tile(most, 2))
+    backlog, refused = grown, np.zeros(len(grown))
+    if np.count_nonzero(grown):
+        grown = np.where(topology.active, grown, 0.0)
+        bound = topology.bound
+        if setting.pools:
+            bound = np.concatenate([bound[: 2 * pods], capacity[2 * pods :] * setting.pool_patience])
+        backlog = np.minimum(grown, bound)
+        refused = np.minimum((grown - backlog) / np.maximum(arrivals * seconds, 1e-9), 1.0)
+        most = _outstanding(graph, state, inputs, coming)
+        backlog[: 2 * pods] = np.minimum(backlog[: 2 * pods], np.tile(most, 2))
     taken = (1.0 - refused[:pods]) * (1.0 - refused[pods : 2 * pods])
     out = np.minimum(arrivals[:pods] + state.backlog[:pods] / seconds, capacity[:pods])
     flowing = np.minimum(out / some, 1.0)
@@ -222,26 +206,20 @@ def _outstanding(graph: Graph, state: State, inputs: Inputs, coming: Floats) -> 
 
 def _left(cores: Floats, work: Floats, node: NDArray[np.int64], node_cores: Floats) -> Floats:
     """Processors that each pod gets: nodes with more work than processors share them in proportion."""
-    cores = np.maximum(cores, 1e-3)
     wanted = np.minimum(work / 1000.0, cores)
     demand = np.bincount(node, wanted, minlength=len(node_cores))
     short = np.minimum(node_cores / np.maximum(demand, 1e-9), 1.0)[node]
     return np.where(short < 1.0, np.maximum(wanted * short, 1e-3), cores)
 
 
-def _bursts(graph: Graph, topology: Topology, edges: Floats, flow: Floats, work: Floats) -> Floats:
+def _bursts(graph: Graph, known: Bursts, edges: Floats, flow: Floats, work: Floats, pods: int) -> Floats:
     """What comes on top of the squared work per second since requests call a pod several times in a row."""
-    source = graph.edge_source[topology.flow_edge]
-    inner = np.flatnonzero(source >= 0)
-    pods = len(topology.pods)
     reached = np.bincount(graph.edge_target, edges, minlength=len(graph.op_cpu))
-    group, number = np.unique(source[inner] * pods + topology.flow_pod[inner], return_inverse=True)
-    together = np.bincount(number, work[inner], minlength=len(group))
-    alone = np.bincount(
-        number, work[inner] * work[inner] / np.maximum(flow[inner], 1e-12), minlength=len(group)
-    )
-    extra = together * together / np.maximum(reached[group // pods], 1e-9) - alone
-    return np.asarray(np.bincount(group % pods, np.maximum(extra, 0.0), minlength=pods), np.float64)
+    groups, here = len(known.op), work[known.inner]
+    together = np.bincount(known.number, here, minlength=groups)
+    alone = np.bincount(known.number, here * here / np.maximum(flow[known.inner], 1e-12), minlength=groups)
+    extra = together * together / np.maximum(reached[known.op], 1e-9) - alone
+    return np.asarray(np.bincount(known.pod, np.maximum(extra, 0.0), minlength=pods), np.float64)
 
 
 class _Small(NamedTuple):

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +13,8 @@ from firedrill.world.app.expand import Asked, expand
 from firedrill.world.app.fluid import Fluid, solve_fluid
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.rows import Rows
-from firedrill.world.app.state import Inputs, State, entry_shares
+from firedrill.world.app.setting import Setting, setting_of
+from firedrill.world.app.state import Inputs, State
 from firedrill.world.app.table import Draws, Table
 
 Ints = NDArray[np.int64]
@@ -37,16 +36,17 @@ def solve(graph: Graph, state: State, inputs: Inputs, seed: int, tick: int) -> t
         seed: of the world's traffic.
         tick: number of the tick; draws depend on nothing but this and the seed.
     """
-    fluid = solve_fluid(graph, state, inputs)
+    setting = setting_of(graph, inputs.topology, inputs.effects)
+    fluid = solve_fluid(graph, state, inputs, setting)
     draws = Draws(seed, tick)
-    roots, weight = _roots(graph, fluid, inputs, draws)
-    table = Table(graph, state, inputs, fluid, draws)
+    roots, weight = _roots(graph, fluid, inputs, setting, draws)
+    table = Table(graph, state, inputs, setting, fluid, draws)
     expand(table, roots)
     rows = table.finish(weight)
     return rows, _after(graph, state, inputs, fluid, rows, table)
 
 
-def _roots(graph: Graph, fluid: Fluid, inputs: Inputs, draws: Draws) -> tuple[Asked, int]:
+def _roots(graph: Graph, fluid: Fluid, inputs: Inputs, setting: Setting, draws: Draws) -> tuple[Asked, int]:
     """(edge, source pod, start) of what users ask for, and how many requests each row is."""
     pods = inputs.topology.load_pods
     expected = fluid.rate * inputs.length / 1000.0 if len(pods) else 0.0
@@ -54,36 +54,43 @@ def _roots(graph: Graph, fluid: Fluid, inputs: Inputs, draws: Draws) -> tuple[As
     count = int(draws.generator.poisson(expected / weight))
     drawn = draws.uniform(3, count)
     start = np.sort((drawn[0] * (inputs.length * 1000)).astype(np.int64))
-    edge = np.minimum(
-        np.searchsorted(entry_shares(graph, inputs.effects), drawn[1], side="right"), graph.entries - 1
-    )
+    edge = np.minimum(setting.mix_up_to.searchsorted(drawn[1], side="right"), graph.entries - 1)
     source = pods[(drawn[2] * len(pods)).astype(np.int64)] if count else np.zeros(0, np.int64)
     asked = Asked(edge, source, start)
-    return (_with_messages(graph, fluid, inputs, draws, asked, weight) if graph.app.queues else asked), weight
+    if graph.app.queues:
+        pods_of = setting.consumers.of
+        asked = _with_messages(graph.entries, fluid.consumed, pods_of, inputs.length, draws, asked, weight)
+    return asked, weight
 
 
 def _with_messages(
-    graph: Graph, fluid: Fluid, inputs: Inputs, draws: Draws, asked: Asked, weight: int
+    entries: int,
+    consumed: Floats,
+    pods_of: tuple[Ints, ...],
+    length: int,
+    draws: Draws,
+    asked: Asked,
+    weight: int,
 ) -> Asked:
     """What users ask for, and the messages that consumers take out of queues."""
-    topology = inputs.topology
     parts = [asked]
-    for number, messages in enumerate(fluid.consumed):
+    for number, messages in enumerate(consumed.tolist()):
         count = int(messages) // weight
-        pods = topology.flow_pod[topology.flow_edge == graph.entries + number]
+        pods = pods_of[number]
         drawn = draws.uniform(2, count)
         if count and len(pods):
-            start = np.sort((drawn[0] * (inputs.length * 1000)).astype(np.int64))
+            start = np.sort((drawn[0] * (length * 1000)).astype(np.int64))
             source = pods[(drawn[1] * len(pods)).astype(np.int64)]
-            parts.append(Asked(np.full(count, graph.entries + number, np.int64), source, start))
+            parts.append(Asked(np.full(count, entries + number, np.int64), source, start))
+    if len(parts) == 1:
+        return asked
     return Asked(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _in_flight(state: State, inputs: Inputs, pod: Ints, lasted: Ints, weight: int) -> Floats:
+def _in_flight(state: State, inputs: Inputs, pod: Ints, lasted: Ints, count: Ints, weight: int) -> Floats:
     """Requests in each pod: arrivals times duration in the long run (Little), reached only as they come."""
-    pods, length = len(inputs.topology.pods), inputs.length * 1000.0
-    count = np.bincount(pod, minlength=pods)
-    whole = np.bincount(pod, np.minimum(lasted, _FORGOTTEN), minlength=pods)
+    length = inputs.length * 1000.0
+    whole = np.bincount(pod, np.minimum(lasted, _FORGOTTEN), minlength=len(count))
     step = np.minimum(length / np.maximum(whole / np.maximum(count, 1), length * 0.25), 1.0)
     step = np.where(count > 0, step, 0.5)
     found: Floats = state.in_flight + (whole * weight / length - state.in_flight) * step
@@ -107,27 +114,30 @@ def _lag(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows) -
 def _after(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows, table: Table) -> State:
     topology, effects = inputs.topology, inputs.effects
     pods, edges, length = len(topology.pods), len(graph.edge_call), inputs.length
-    here = rows.pod[rows.arrived]
-    lasted = rows.server_duration[rows.arrived]
+    here, lasted, waited = rows.pod, rows.server_duration, rows.waited
+    if np.count_nonzero(rows.arrived) < len(rows):
+        here, lasted, waited = here[rows.arrived], lasted[rows.arrived], waited[rows.arrived]
     count = np.bincount(here, minlength=pods)
-    held = np.bincount(here, lasted - rows.waited[rows.arrived], minlength=pods)
+    held = np.bincount(here, lasted - waited, minlength=pods)
     holding = np.where(count > 0, (state.holding + held / np.maximum(count, 1)) * 0.5, state.holding)
     holding = np.where(state.holding > 0, holding, holding * 2.0)
-    in_flight = _in_flight(state, inputs, here, lasted, rows.weight)
+    in_flight = _in_flight(state, inputs, here, lasted, count, rows.weight)
     by_edge = np.bincount(rows.edge, minlength=edges)
-    whole = np.bincount(rows.edge, rows.duration, minlength=edges) / np.maximum(by_edge, 1)
-    fine = np.bincount(rows.edge[rows.kind == kinds.OK], minlength=edges)
-    good = np.where(by_edge > 0, fine / np.maximum(by_edge, 1), state.good)
-    lasting = np.where(by_edge > 0, (state.lasting + whole) * 0.5, state.lasting)
+    some, least = by_edge > 0, np.maximum(by_edge, 1)
+    whole = np.bincount(rows.edge, rows.duration, minlength=edges) / least
+    fine = by_edge
+    if np.count_nonzero(rows.kind):
+        fine = np.bincount(rows.edge[rows.kind == kinds.OK], minlength=edges)
+    good = np.where(some, fine / least, state.good)
+    lasting = np.where(some, (state.lasting + whole) * 0.5, state.lasting)
     first = rows.parent < 0
     answered = rows.duration[first & (rows.attempt == 0) & (rows.edge < graph.entries)]
     response = (state.response + float(answered.mean())) * 0.5 if len(answered) else state.response
-    warm_ms = np.array([*(service.warm_ms for service in graph.app.services), 60_000], np.float64)
-    step = np.minimum(length / warm_ms[topology.service], 1.0)
+    step = np.minimum(length / table.setting.warming, 1.0)
     leaked = state.leaked + effects.pod_leak * (length / 1000.0)
-    attempts, made = table.behaviour(state, rows)
-    return replace(
-        state,
+    attempts, made = table.behaviour(state, rows, by_edge)
+    waiting = fluid.backlog * fluid.pace
+    return State(
         backlog=fluid.backlog,
         holding=holding,
         served=fluid.served,
@@ -138,7 +148,7 @@ def _after(graph: Graph, state: State, inputs: Inputs, fluid: Fluid, rows: Rows,
         good=good,
         lasting=lasting,
         lag=_lag(graph, state, inputs, fluid, rows),
-        waiting=(fluid.backlog * fluid.pace)[:pods] + (fluid.backlog * fluid.pace)[pods : 2 * pods],
+        waiting=waiting[:pods] + waiting[pods : 2 * pods],
         response=response,
         cpu=fluid.cpu,
         throttled=fluid.throttled,

@@ -11,6 +11,7 @@ from firedrill.world.app.fluid import Fluid
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.rows import Rows
 from firedrill.world.app.rules import Rule, crowded
+from firedrill.world.app.setting import Setting
 from firedrill.world.app.state import Inputs, State, hits
 from firedrill.world.app.tables import draw
 
@@ -18,8 +19,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _GOLDEN = 0.6180339887498949
-_LOST = 0.999
-_COLUMNS = ("edge", "op", "source", "pod", "duration", "kind", "arrived", "server_duration", "waited", "cpu")
+_COLUMNS = (
+    *("edge", "op", "source", "pod", "duration", "kind", "arrived"),
+    *("server_duration", "server_kind", "waited", "cpu"),
+)
 
 
 class Draws:
@@ -39,71 +42,65 @@ class Table:
     """Collects batches; knows probabilities and factors of this tick. Times in µs.
 
     Attributes:
+        setting: what is the same in all ticks of such a cluster.
         size: rows so far.
-        thinned: some calls are not always made.
-        slow, distant: something waits for a disk; something is far away.
         quota: processor time of each pod in one period, where some have less than a whole processor.
-        op_cpu, op_io, op_error: of operations, effects included.
-        patience: of callers in µs by edge, that of proxies on the way included.
         rules: that act on what arrives; those about bandwidth as what they come to in this tick.
     """
 
-    def __init__(self, graph: Graph, state: State, inputs: Inputs, fluid: Fluid, draws: Draws) -> None:
-        effects, pods = inputs.effects, len(inputs.topology.pods)
-        self.graph, self.inputs, self.draws = graph, inputs, draws
+    def __init__(
+        self, graph: Graph, state: State, inputs: Inputs, setting: Setting, fluid: Fluid, draws: Draws
+    ) -> None:
+        pods = len(inputs.topology.pods)
+        self.graph, self.inputs, self.setting, self.draws = graph, inputs, setting, draws
         self.size = 0
         self._batches: list[Batch] = []
         self._elapsed = np.zeros(0, np.int64)
-        self.thinned = bool((graph.edge_probability < 1).any() or graph.edge_hit.any())
-        self.op_cpu = graph.op_cpu * effects.op_work * 1000.0
-        self.op_io = (graph.op_io + effects.op_io) * 1000.0
-        self.op_error = np.minimum(graph.op_error + effects.op_error, 1.0)
-        self.slow = bool(self.op_io.any() or effects.pod_io.any())
-        far = (effects.pod_delay, effects.pod_loss, effects.node_delay, effects.node_loss)
-        self.distant = any(bool(item.any()) for item in far)
-        self.patience = np.minimum(graph.edge_timeout, inputs.topology.patience)
-        self._codes = effects.edge_code if effects.edge_code.any() else None
         small = fluid.cores < 1.0
-        self.quota = np.where(small, fluid.cores * 100_000.0, 1e12) if small.any() else None
-        service = inputs.topology.service
-        self._hits = hits(graph, state)
-        self._warm = state.warmth * (1.0 - effects.cold[service])
+        self.quota = np.where(small, fluid.cores * 100_000.0, 1e12) if np.count_nonzero(small) else None
+        self._hits: Floats | None = None
+        self._warm: Floats | None = None
+        if setting.cached:
+            self._hits, self._warm = hits(graph, state), state.warmth * setting.pod_caching
         self._share, self._mean = fluid.wait_share, fluid.wait_mean
-        self._late = (fluid.late_share, fluid.late_mean) if fluid.late_share.any() else None
-        self._before = fluid.backlog_before * fluid.pace
-        self._growth = fluid.backlog * fluid.pace - self._before
-        self._piled = bool(self._before.any() or self._growth.any())
+        late = np.count_nonzero(fluid.late_share)
+        self._late = (fluid.late_share, fluid.late_mean) if late else None
+        self._piled = bool(np.count_nonzero(fluid.backlog_before) or np.count_nonzero(fluid.backlog))
+        if self._piled:
+            self._before = fluid.backlog_before * fluid.pace
+            self._growth = fluid.backlog * fluid.pace - self._before
         self._length = inputs.length * 1000.0
-        full = 1.0 - (1.0 - fluid.refused[:pods]) * (1.0 - fluid.refused[pods : 2 * pods])
-        self._full = full if full.any() else None
-        self._no_pool = fluid.refused if fluid.refused[2 * pods :].any() else None
-        dead = effects.pod_frozen | (effects.pod_loss >= _LOST)
-        self._dead = dead if dead.any() else None
-        self._aborts = effects.pod_abort if effects.pod_abort.any() else None
-        self._stops = tuple(rule for rule in effects.rules if rule.what in ("code", "name"))
-        self.rules = _resolved(graph, inputs, fluid) if len(effects.rules) > len(self._stops) else ()
+        self._full: Floats | None = None
+        self._no_pool: Floats | None = None
+        self._again = False
+        self._struck: Ints | None = None
+        if np.count_nonzero(fluid.refused):
+            full = 1.0 - (1.0 - fluid.refused[:pods]) * (1.0 - fluid.refused[pods : 2 * pods])
+            self._full = full if full.any() else None
+            self._no_pool = fluid.refused if fluid.refused[2 * pods :].any() else None
+        self.rules = _resolved(graph, inputs, fluid) if setting.acts else ()
 
     def place(self, edge: Ints, source: Ints) -> tuple[Ints, Ints]:
         """(pod, outcome so far) of calls: which endpoint each one gets, and whether it is let in."""
-        reach = self.inputs.topology.reach
+        reach, setting = self.inputs.topology.reach, self.setting
         drawn = self.draws.uniform(2, len(edge))
         key = source * len(self.graph.edge_call) + edge
         found = reach.start[key] + (drawn[0] * reach.count[key]).astype(np.int64)
         pod, code = reach.target[found], reach.code[found]
-        if self._codes is not None:
-            code = np.where(self._codes[edge] > 0, self._codes[edge], code)
-        if self._dead is not None:
-            lost = ((pod >= 0) & self._dead[pod]) | (self._dead[source] & (source >= 0))
+        if setting.codes is not None:
+            code = np.where(setting.codes[edge] > 0, setting.codes[edge], code)
+        if setting.dead is not None:
+            lost = ((pod >= 0) & setting.dead[pod]) | (setting.dead[source] & (source >= 0))
             code = np.where(lost & (code == kinds.OK), kinds.DROPPED, code)
         if self._no_pool is not None:
             station = self.inputs.topology.pool_station[key]
             none = (station >= 0) & (drawn[1] < self._no_pool[station]) & (code == kinds.OK)
             code = np.where(none, kinds.POOL, code)
-        for chances, outcome in ((self._full, kinds.OVERLOAD), (self._aborts, kinds.ABORTED)):
+        for chances, outcome in ((self._full, kinds.OVERLOAD), (setting.aborts, kinds.ABORTED)):
             if chances is not None:
                 stopped = (drawn[1] < chances[pod]) & (code == kinds.OK)
                 code = np.where(stopped, outcome, code)
-        for rule in self._stops:
+        for rule in setting.stops:
             again = self.draws.uniform(1, len(edge))[0] if rule.share < 1.0 else drawn[1]
             hit = rule.hits(edge, source, pod, again)
             if rule.what == "name":
@@ -114,18 +111,21 @@ class Table:
 
     def calls_made(self, edge: Ints, source: Ints, parent: Ints) -> Ints:
         """Indexes of those calls that are made at all: by probability, and where no cache answers."""
-        chance = self.graph.edge_probability[edge] * (1.0 - self._hits[edge] * self._warm[source])
+        chance = self.graph.edge_probability[edge]
+        if self._hits is not None and self._warm is not None:
+            chance = chance * (1.0 - self._hits[edge] * self._warm[source])
         # One draw for each request, turned by the edge: all times of one call go together.
         first = int(parent[0]) if len(parent) else 0
         each = self.draws.uniform(1, (int(parent[-1]) - first + 1) if len(parent) else 0)[0]
         turned = each[parent - first] + edge * _GOLDEN
-        return np.flatnonzero(turned - np.floor(turned) < chance)
+        kept: Ints = (turned - np.floor(turned) < chance).nonzero()[0]
+        return kept
 
     def waits(self, station: Ints, drawn: Floats, at: Ints) -> Floats:
         """How long requests wait at their stations, by uniform draws and the roots' times."""
         share = self._share[station]
         out = np.zeros(len(station))
-        rows = np.flatnonzero(drawn < share)
+        rows = (drawn < share).nonzero()[0]
         if len(rows):
             out[rows] = draw.exponential(drawn[rows] / share[rows]) * self._mean[station[rows]]
         if self._piled:
@@ -160,36 +160,53 @@ class Table:
     def finish(self, weight: int) -> Rows:
         """All rows with their moments, without those that were never made."""
         batches = sorted(self._batches, key=lambda item: item.base)
-        columns = {name: np.concatenate([getattr(item, name) for item in batches]) for name in _COLUMNS}
-        server_kind = np.concatenate([item.server_kind for item in batches])
-        attempt = np.repeat([item.attempt for item in batches], [item.size for item in batches])
+        one = batches[0] if len(batches) == 1 else None
+        columns = {
+            name: getattr(one, name)
+            if one is not None
+            else np.concatenate([getattr(item, name) for item in batches])
+            for name in _COLUMNS
+        }
+        self._again = one is None
+        attempt = np.zeros(self.size, np.int64)
+        for item in batches:
+            if item.attempt:
+                attempt[item.base : item.base + item.size] = item.attempt
         parent, root, start, server_start, kept = _moments(batches, self.size)
-        self._first = attempt == 0
-        self._struck = np.bincount(columns["edge"][~kept & self._first], minlength=len(self.graph.edge_call))
         columns |= {
             "parent": parent,
             "root": root,
             "start": start,
-            "server_start": np.where(columns["arrived"], server_start, 0),
-            "server_kind": np.where(columns["arrived"], server_kind, 0),
-            "attempt": attempt.astype(np.int64),
+            "server_start": server_start,
+            "attempt": attempt,
         }
-        for name in ("waited", "cpu"):
-            columns[name] = np.where(columns["arrived"], columns[name], 0)
-        if not kept.all():
+        arrived = columns["arrived"]
+        if np.count_nonzero(arrived) < self.size:
+            for name in ("server_start", "server_kind", "waited", "cpu"):
+                columns[name] = np.where(arrived, columns[name], 0)
+        self._struck = None
+        if np.count_nonzero(kept) < self.size:
+            gone = ~kept & (attempt == 0)
+            self._struck = np.bincount(columns["edge"][gone], minlength=len(self.graph.edge_call))
             moved = np.cumsum(kept) - 1
             columns = {name: value[kept] for name, value in columns.items()}
             columns["parent"] = np.where(columns["parent"] >= 0, moved[columns["parent"]], -1)
             columns["root"] = moved[columns["root"]]
         return Rows(weight=weight, **columns)
 
-    def behaviour(self, state: State, rows: Rows) -> tuple[Floats, Floats]:
-        """(attempts of each call, share of calls that are made) by edge, smoothed."""
-        edges = len(self.graph.edge_call)
-        every = np.bincount(rows.edge, minlength=edges)
-        first = np.bincount(rows.edge[rows.attempt == 0], minlength=edges)
+    def behaviour(self, state: State, rows: Rows, every: Ints) -> tuple[Floats, Floats]:
+        """(attempts of each call, share of calls that are made) by edge, smoothed.
+
+        Args:
+            state: before.
+            rows: what `finish` gave.
+            every: how many there are by edge.
+        """
+        first = every
+        if self._again:
+            first = np.bincount(rows.edge[rows.attempt == 0], minlength=len(every))
         attempts = np.where(first > 0, (state.attempts + every / np.maximum(first, 1)) * 0.5, state.attempts)
-        wanted = first + self._struck
+        wanted = first if self._struck is None else first + self._struck
         made = np.where(wanted > 0, (state.made + first / np.maximum(wanted, 1)) * 0.5, state.made)
         return attempts, made
 
@@ -227,7 +244,7 @@ def _moments(batches: list[Batch], size: int) -> tuple[Ints, Ints, Ints, Ints, B
     """(parent, root, start at the caller, start at the callee, made at all) of all rows."""
     parent, root = np.full(size, -1, np.int64), np.arange(size)
     start, server_start, lead = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)
-    kept = np.ones(size, np.bool_)
+    kept, whole = np.ones(size, np.bool_), True
     for batch in batches:
         lead[batch.base : batch.base + batch.size] = batch.lead
         for number, (low, high) in enumerate(batch.ranges):
@@ -236,13 +253,16 @@ def _moments(batches: list[Batch], size: int) -> tuple[Ints, Ints, Ints, Ints, B
                 above = batch.parent[low:high] + batch.base
                 parent[here], root[here] = above, root[above]
                 start[here] = server_start[above] + lead[above] + batch.begin[low:high]
-                kept[here] = batch.made[low:high] & kept[above]
+                if batch.struck or not whole:
+                    whole = False
+                    kept[here] = batch.made[low:high] & kept[above]
             elif batch.twin is not None:
                 twin = batch.twin
                 parent[here] = parent[twin]
                 root[here] = np.where(parent[twin] >= 0, root[twin], root[here])
                 start[here] = start[twin] + batch.elapsed
-                kept[here] = kept[twin]
+                if not whole:
+                    kept[here] = kept[twin]
             else:
                 start[here] = batch.at[low:high]
             server_start[here] = start[here] + batch.net[low:high] // 2

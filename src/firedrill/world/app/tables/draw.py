@@ -53,7 +53,12 @@ def _tables() -> NDArray[np.float64]:
 
 def work(kind: NDArray[np.int64], uniform: NDArray[np.float64]) -> NDArray[np.float64]:
     """Multiples of the mean, by class of variation, for uniform draws in [0, 1)."""
-    return _tables()[kind * SIZE + (uniform * SIZE).astype(np.int64)]
+    return work_from(kind * SIZE, uniform)
+
+
+def work_from(start: NDArray[np.int64], uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same where the tables begin: `SIZE` times the class."""
+    return _tables()[start + (uniform * SIZE).astype(np.int64)]
 
 
 def exponential(uniform: NDArray[np.float64]) -> NDArray[np.float64]:
