@@ -13,7 +13,7 @@ from firedrill.core.errors import InputError
 from firedrill.faults._releases import next_tag
 from firedrill.faults.feature_flag_changed import switched
 from firedrill.world import World
-from firedrill.world.app import load_package, rows
+from firedrill.world.app import load_package, rows, service
 from firedrill.world.app.traffic import sample
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.api.pressure import Pressure, delay
@@ -50,6 +50,12 @@ def calls_of(world: World, name: str, ticks: int = 24) -> tuple[int, int]:
         requests += int(calls.counts[here].sum())
         failures += int(calls.counts[here].sum() - calls.counts[here][:, rows.OK].sum())
     return requests, failures
+
+
+def slow(world: World) -> set[str]:
+    """Services of which alerts say that they are slow."""
+    found = [dict(alert.labels) for alert in world.cluster.part(Monitoring).rules.all_alerts()]
+    return {item["service_name"] for item in found if item["alertname"] == "HighRequestLatency"}
 
 
 def aimed(world: World, fault: str, **wanted: str) -> faults.Injection:
@@ -109,6 +115,20 @@ def test_a_flood_comes_to_one_page(shop: World) -> None:
     shop.run_for(4 * MINUTE)
     assert calls_of(shop, "frontend.home")[0] > 100 * before["frontend.home"]
     assert calls_of(shop, "frontend.product")[0] < 1.1 * before["frontend.product"]
+    assert slow(shop) >= {"frontend", "frontend-proxy"}
+
+
+def test_images_that_load_slowly_come_late_but_come(shop: World) -> None:
+    aimed(shop, "feature-flag-changed", flag="imageSlowLoad", state="10sec")
+    shop.run_for(4 * MINUTE)
+    (told,) = [
+        item
+        for item in service.minutes(shop, shop.now - MINUTE, shop.now)
+        if item.operation == "frontend-proxy.image"
+    ]
+    assert told.success == 1.0
+    assert 10_000 < told.p95_ms < 10_200
+    assert slow(shop) == {"frontend-proxy"}
 
 
 def test_a_store_that_is_written_full_is_killed_and_starts_empty(shop: World) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _AIM: Mapping[str, float] = {
     "io_ms": 3000.0,
+    "delay_ms": 3000.0,
     "error_rate": 0.5,
     "work_factor": 200.0,
     "leak_mb_s": 1.0,
@@ -51,7 +52,7 @@ def _value(flag: Flag) -> str:
     aim = _AIM.get(flag.parameter)
     if aim is None or flag.value != 1.0:
         return "true"
-    return f"{aim / 1000.0:g}s" if flag.parameter == "io_ms" else f"{aim:g}"
+    return f"{aim / 1000.0:g}s" if flag.parameter in {"io_ms", "delay_ms"} else f"{aim:g}"
 
 
 FAULT = register(

@@ -12,6 +12,7 @@ from firedrill.world.app.acting import acting_rules, lasts
 from firedrill.world.app.flags import apply_flags, read_flags
 from firedrill.world.app.graph import Graph
 from firedrill.world.app.routes import Running, find_routes
+from firedrill.world.app.rules import Rule
 from firedrill.world.app.state import Effects, no_effects
 from firedrill.world.app.topology import PodInfo, Topology, make_topology, reach_from
 from firedrill.world.kube import effects as kube_effects
@@ -272,10 +273,12 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         "messages": made.messages.copy(),
         "leak": np.zeros(len(graph.app.services) + 1),
         "flood": np.zeros(graph.entries),
+        "delay": np.zeros(len(graph.edge_call)),
     }
     load = apply_flags(graph, read_flags(graph, pods), arrays)
-    leak, flood = arrays.pop("leak"), arrays.pop("flood")
+    leak, flood, delay = (arrays.pop(name) for name in ("leak", "flood", "delay"))
     acts = acting_rules(graph, topology, pods, special)
+    delays = [Rule("busy", float(value), edge=delay == value) for value in np.unique(delay[delay > 0])]
     return Effects(
         pod_delay=by_pod["delay"],
         pod_loss=np.minimum(by_pod["loss"], 1.0),
@@ -290,7 +293,7 @@ def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Run
         pod_leak=by_pod["leak"] + leak[topology.service],
         load=load,
         flood=tuple(flood.tolist()) if flood.any() else (),
-        **acts._asdict(),
+        **acts._replace(rules=(*acts.rules, *delays))._asdict(),
         **arrays,
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import orjson
 
 from firedrill.world.app import rows
@@ -99,7 +100,7 @@ def apply_flags(graph: Graph, values: Values, into: Mapping[str, Any]) -> float:
         graph: of the application.
         values: of its flags.
         into: by name: `op_io`, `op_error`, `op_work`, `cold`, `edge_code`, `messages`, `leak` (bytes per
-            second by service), and `flood` (by entry).
+            second by service), `flood` (by entry), and `delay` (ms by edge).
 
     Returns:
         The factor of the load.
@@ -118,6 +119,8 @@ def apply_flags(graph: Graph, values: Values, into: Mapping[str, Any]) -> float:
         edges = [n for n, source in enumerate(graph.edge_source) if source in ops]
         if flag.parameter == "io_ms":
             into["op_io"][ops] += much
+        elif flag.parameter == "delay_ms":
+            into["delay"][np.isin(graph.edge_target, ops)] += much
         elif flag.parameter == "error_rate":
             into["op_error"][ops] = 1.0 - (1.0 - into["op_error"][ops]) * (1.0 - min(much, 1.0))
         elif flag.parameter == "work_factor":

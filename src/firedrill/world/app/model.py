@@ -13,6 +13,7 @@ Without = Literal["crash", "errors"]
 Loop = Literal["open", "closed"]
 FlagParameter = Literal[
     "io_ms",
+    "delay_ms",
     "error_rate",
     "work_factor",
     "cache_off",
@@ -22,9 +23,10 @@ FlagParameter = Literal[
     "message_factor",
     "unreachable",
 ]
-"""What a flag changes: waiting in ms; share of failures; factor of work; whether caches work; growth of
-memory; factor of the users' load; further requests for the operation with each request of a user, made
-without a pause; factor of messages that are published; no call reaches `target`."""
+"""What a flag changes: waiting in ms on average; the same wait in ms for each request; share of failures;
+factor of work; whether caches work; growth of memory; factor of the users' load; further requests for the
+operation with each request of a user, made without a pause; factor of messages that are published; no call
+reaches `target`."""
 
 
 @dataclass(frozen=True, slots=True)
