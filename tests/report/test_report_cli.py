@@ -139,7 +139,7 @@ def _get(port: int, path: str, host: str) -> tuple[int, bytes]:
 def test_the_demo_runs_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demo"
     for _ in range(2):
-        assert main(["demo", "--out", str(out), "--count", "2", "--json"]) == 0
+        assert main(["demo", "--out", str(out), "--count", "1", "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
         means = {agent["agent"].split("-")[0]: agent["score"]["mean"] for agent in document["agents"]}
         assert means["oracle"] == 1.0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from firedrill.cli import _progress
     from firedrill.runner import RunResult
     from firedrill.suites import Suite
+    from firedrill.suites.exporting.incident import Amount
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -29,13 +30,14 @@ def demo(
     out: Annotated[Path, typer.Option(help="folder of the demo; an earlier demo in it is replaced")] = Path(
         "demo"
     ),
-    count: Annotated[int, typer.Option(min=1, max=200, help="how many incidents")] = 12,
-    seed: Annotated[int, typer.Option(min=0, help="seed of the incidents")] = 7,
+    count: Annotated[int, typer.Option(min=1, max=21, help="how many incidents")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the agents")] = 7,
     concurrency: Annotated[int, typer.Option("-n", "--concurrency", min=0, help="episodes at once")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """Write a small suite, run the built-in agents on it, and show the scoreboard and a report.
+    """Let some incidents of the suite `lite` happen, run the built-in agents on them, and show a report.
 
+    Each happens in a world of its own in this process's helpers, and is recorded as ITBench-AA records one.
     `react` is the model loop as it is for any model; here a scripted endpoint on this machine answers it
     by simple rules, so that no key is needed.
     """
@@ -45,13 +47,16 @@ def demo(
     from firedrill.report.model import RunView
     from firedrill.report.pages import write_report
     from firedrill.suites import open_suite
-    from firedrill.suites.generator import generate_suite
+    from firedrill.suites.exporting.suite import export_suite
 
     started = time.monotonic()
     _clear(out)
     with _progress.display(False) as progress:
-        progress.note(f"writing {count} incidents to {out / 'suite'}")
-        suite = open_suite(generate_suite(out / "suite", count=count, seed=seed, name="demo"))
+        progress.note(f"{count} incidents happen; they are recorded in {out / 'suite'}")
+        lite = open_suite("lite")
+        names = _spread([item.id for item in lite.scenarios], count)
+        export_suite(lite, out / "suite", names=names, amount=_amount(), processes=concurrency or 2)
+        suite = open_suite(out / "suite")
 
         async def work(stop: asyncio.Event) -> RunResult:
             return await _run(suite, out / "run", seed, concurrency, progress, stop)
@@ -93,6 +98,19 @@ async def _run(
         return await run(
             suite, agents, out=out, seed=seed, concurrency=concurrency, progress=progress, stop=stop
         )
+
+
+def _spread(names: list[str], count: int) -> list[str]:
+    """So many of them, from all over the list."""
+    count = min(count, len(names))
+    return [names[number * len(names) // count] for number in range(count)]
+
+
+def _amount() -> Amount:
+    """Little enough to be written and read in seconds."""
+    from firedrill.suites.exporting.incident import Amount
+
+    return Amount(traces=0.03, metrics_ms=120_000, logs=0.03)
 
 
 def _clear(out: Path) -> None:
