@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,22 @@ _BIG = 1 << 44
 """Apart as far as the times of two rows are put when all are searched at once: 500 years in ms."""
 
 
+class Times(NamedTuple):
+    """When rows are scraped that all go on.
+
+    Attributes:
+        codes, picks: classes by offset, and a row of each.
+        offset: of each class.
+        first, last: slots in which the oldest and the youngest of them were born.
+    """
+
+    codes: Ints
+    picks: Ints
+    offset: Ints
+    first: int
+    last: int
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of chunks with their lives, which do not change while a selection holds.
@@ -31,6 +47,7 @@ class Rows:
         positions: of their series in the selection, each once.
         rows: numbers of the rows.
         offset, born, dead: in ms and slots (`FAR` where a row goes on).
+        times: where all go on.
     """
 
     positions: Ints
@@ -38,6 +55,7 @@ class Rows:
     offset: Ints
     born: Ints
     dead: Ints
+    times: Times | None = None
 
     def lives(self, store: SeriesStore) -> tuple[Ints, Ints]:
         """First slot and end slot (not included) of each row, as kept and as scraped until now."""
@@ -137,7 +155,12 @@ def choose(store: SeriesStore, numbers: tuple[int, ...], labels: LabelSets) -> S
 
 def _rows(store: SeriesStore, positions: list[int], rows: list[int]) -> Rows:
     places = np.array(rows, np.int64)
-    return Rows(np.array(positions, np.int64), places, *store.spans(places))
+    offset, born, dead = store.spans(places)
+    times = None
+    if len(rows) and int(dead.min()) == FAR:
+        apart, picks, codes = np.unique(offset, return_index=True, return_inverse=True)
+        times = Times(codes, picks, apart, int(born.min()), int(born.max()))
+    return Rows(np.array(positions, np.int64), places, offset, born, dead, times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +175,7 @@ class Samples:
         values: n x k.
         low, high: the valid part of each row.
         ends: when the row's last sample ceases to count (n), or each sample (n x k).
+        alikes: what `alike` gives, where it is known.
     """
 
     positions: Ints
@@ -163,6 +187,7 @@ class Samples:
     interval: int = 1
     offset: Ints | None = None
     times: Ints | None = None
+    alikes: tuple[Ints, Ints] | None = None
 
     def alike(self, steps: int) -> tuple[Ints | None, Ints]:
         """Which rows have their samples at the same times, so that windows are worked out once for all.
@@ -171,6 +196,8 @@ class Samples:
             For each row its class, and one row of each class. None for the classes: each row is its own,
             as where there are too few steps to gain anything.
         """
+        if self.alikes is not None:
+            return self.alikes
         count = len(self.low)
         every = np.arange(count, dtype=np.int64)
         if self.offset is None or steps < _FEW or count < _FEW:
@@ -307,7 +334,19 @@ def _slots(store: SeriesStore, lives: tuple[Ints, Ints], start_ms: int, end_ms: 
 
 
 def _regular(store: SeriesStore, rows: Rows, start_ms: int, end_ms: int) -> Samples | None:
-    interval = store.interval_ms
+    interval, times = store.interval_ms, rows.times
+    if times is not None and times.last <= max(start_ms // interval - 1, store.floor):
+        # all were there before the window and are there now: what differs is when they are scraped
+        until = (store.until_ms - times.offset) // interval + 1
+        first = max(start_ms // interval - 1, times.first, store.floor)
+        last = min(end_ms // interval + 1, int(until.max()))
+        if last <= first:
+            return None
+        values, count = store.gather(rows.rows, first, last), len(rows.rows)
+        high, ends = within(until - first, last - first)[times.codes], np.full(count, FAR)
+        alikes = (times.codes, times.picks) if len(times.picks) * 2 <= count else None
+        low = np.zeros(count, np.int64)
+        return Samples(rows.positions, values, low, high, ends, first, interval, rows.offset, alikes=alikes)
     born, end = rows.lives(store)
     first, last = _slots(store, (born, end), start_ms, end_ms)
     if last <= first:

@@ -49,13 +49,12 @@ def aggregate(op: str, vector: Vec, param: Value | None, names: tuple[str, ...],
     if op == "count_values":
         assert isinstance(param, str)
         return _counted(vector, codes, labels, param)
-    order, starts = _runs(vector.labels, codes, names, without)
+    order, starts, sizes = _runs(vector.labels, codes, names, without)
     values, present = vector.values, vector.present
     if order is not None:
         values = values[order]
         present = None if present is None else present[order]
     if present is None:
-        sizes = np.diff(np.r_[starts, len(values)]).astype(np.float64)[:, None]
         count, there = np.broadcast_to(sizes, (len(starts), steps)), None
     else:
         count = np.add.reduceat(present, starts, axis=0, dtype=np.int64).astype(np.float64)
@@ -67,16 +66,19 @@ def aggregate(op: str, vector: Vec, param: Value | None, names: tuple[str, ...],
     return Vec(labels, _reduced(op, values, present, starts, count), there)
 
 
-def _runs(labels: LabelSets, codes: Ints, names: tuple[str, ...], without: bool) -> tuple[Ints | None, Ints]:
-    """An order in which groups are contiguous (None: they are) and where each begins."""
+def _runs(
+    labels: LabelSets, codes: Ints, names: tuple[str, ...], without: bool
+) -> tuple[Ints | None, Ints, Floats]:
+    """An order in which groups are contiguous (None: they are), where each begins, and their sizes."""
     key = ("runs", names, without)
     found = labels.kept(key)
     if found is None:
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0])
         sorted_already = bool((order == np.arange(len(order))).all())
-        found = labels.keep(key, (None if sorted_already else order, starts))
-    out: tuple[Ints | None, Ints] = found
+        sizes = np.diff(np.r_[starts, len(order)]).astype(np.float64)[:, None]
+        found = labels.keep(key, (None if sorted_already else order, starts, sizes))
+    out: tuple[Ints | None, Ints, Floats] = found
     return out
 
 

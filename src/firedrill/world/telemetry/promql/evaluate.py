@@ -278,7 +278,7 @@ def _over_range(node: Call, context: Context) -> Vec:
             values[piece.positions], present[piece.positions] = found, there
     if context.hints is not None and node.function == "quantile_over_time":
         context.hints.quantile(node.args[0], args[0], len(labels))
-    vector = Vec(labels, values, None if bool(present.all()) else present)
+    vector = Vec(labels, values, None if np.count_nonzero(present) == present.size else present)
     if node.function != "last_over_time":
         vector = vector.nameless()
     context.memo[node] = vector

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,21 +21,41 @@ def histogram_quantile(q: Floats, buckets: Vec) -> Vec:
         buckets: elements without a number as label `le` do not count.
     """
     steps = buckets.values.shape[1]
-    order, starts, bounds, labels = _layout(buckets.labels)
-    if not len(starts):
+    layout, labels = _layout(buckets.labels)
+    if not len(labels):
         return empty(steps)
-    sizes = np.diff(np.r_[starts, len(order)])
-    values, there = buckets.values[order], buckets.there()[order]
-    out, present = np.zeros((len(starts), steps)), np.zeros((len(starts), steps), bool)
-    for size in np.unique(sizes).tolist():
-        groups = np.flatnonzero(sizes == size)
-        rows = starts[groups][:, None] + np.arange(size)
-        out[groups], present[groups] = _quantiles(q, bounds[rows], values[rows], there[rows])
+    values, there = buckets.values, buckets.present
+    if len(layout) == 1:
+        some = None if there is None else there[layout[0].rows]
+        out, present = _quantiles(q, layout[0], values[layout[0].rows], some)
+        return Vec(labels, out, present)
+    out, present = np.zeros((len(labels), steps)), np.zeros((len(labels), steps), bool)
+    for alike in layout:
+        some = None if there is None else there[alike.rows]
+        out[alike.groups], present[alike.groups] = _quantiles(q, alike, values[alike.rows], some)
     return Vec(labels, out, present)
 
 
-def _layout(labels: LabelSets) -> tuple[Ints, Ints, Floats, LabelSets]:
-    """Rows in order of histogram and bound, where each histogram begins, the bounds, and the labels."""
+class Alike(NamedTuple):
+    """Histograms with equally many buckets.
+
+    Attributes:
+        groups: their numbers.
+        rows: of their buckets, g x b.
+        bounds: likewise, rising.
+        twice: some histogram has two buckets of one bound.
+        open: where the last bound is infinite.
+    """
+
+    groups: Ints
+    rows: Ints
+    bounds: Floats
+    twice: bool
+    open: Bools
+
+
+def _layout(labels: LabelSets) -> tuple[tuple[Alike, ...], LabelSets]:
+    """The buckets by histogram and bound, and the labels of the histograms."""
     found = labels.kept("histograms")
     if found is None:
         keys = labels.keys((_LE,), on=False)
@@ -45,14 +66,19 @@ def _layout(labels: LabelSets) -> tuple[Ints, Ints, Floats, LabelSets]:
                 rows.append((key, bound, row))
         rows.sort()
         starts = [i for i in range(len(rows)) if not i or rows[i][0] != rows[i - 1][0]]
-        found = (
-            np.array([row for _, _, row in rows], np.intp),
-            np.array(starts, np.intp),
-            np.array([bound for _, bound, _ in rows]),
-            LabelSets([rows[start][0] for start in starts]),
-        )
+        order = np.array([row for _, _, row in rows], np.intp)
+        bounds = np.array([bound for _, bound, _ in rows])
+        first, sizes = np.array(starts, np.intp), np.diff([*starts, len(rows)])
+        alike = []
+        for size in np.unique(sizes).tolist():
+            groups = np.flatnonzero(sizes == size)
+            places = first[groups][:, None] + np.arange(size)
+            mine = bounds[places]
+            twice = bool((mine[:, 1:] == mine[:, :-1]).any())
+            alike.append(Alike(groups, order[places], mine, twice, mine[:, -1:] == np.inf))
+        found = (tuple(alike), LabelSets([rows[start][0] for start in starts]))
         labels.keep("histograms", found)
-    out: tuple[Ints, Ints, Floats, LabelSets] = found
+    out: tuple[tuple[Alike, ...], LabelSets] = found
     return out
 
 
@@ -64,21 +90,23 @@ def _bound(text: str) -> float | None:
     return None if math.isnan(bound) else bound
 
 
-def _quantiles(q: Floats, bounds: Floats, counts: Floats, there: Bools) -> tuple[Floats, Bools]:
+def _quantiles(q: Floats, alike: Alike, counts: Floats, there: Bools | None) -> tuple[Floats, Bools]:
     """For g histograms of b buckets each.
 
     Args:
         q: steps.
-        bounds: g x b, rising.
-        counts, there: g x b x steps.
+        alike: the histograms.
+        counts, there: g x b x steps; None where everything is there.
     """
+    bounds = alike.bounds
     groups, size, steps = counts.shape
-    if size > 1 and bool((bounds[:, 1:] == bounds[:, :-1]).any()):
-        counts, there = _merged(bounds, counts, there)
-    some: Bools = np.logical_or.reduce(there, axis=1)
-    whole = bool(there.all())
+    if alike.twice:
+        counts, there = _merged(bounds, counts, np.ones(counts.shape, bool) if there is None else there)
+    if there is not None and bool(there.all()):
+        there = None
+    some: Bools = np.ones((groups, steps), bool) if there is None else np.logical_or.reduce(there, axis=1)
     # an absent bucket holds as much as the one before, and so is never the one that is looked for
-    if not whole:
+    if there is not None:
         counts = np.where(there, counts, -np.inf)
     counts = np.fmax.accumulate(counts, axis=1)
     total = counts[:, -1]
@@ -86,19 +114,19 @@ def _quantiles(q: Floats, bounds: Floats, counts: Floats, there: Bools) -> tuple
         rank = q * total
         at = np.minimum((counts < rank[:, None]).sum(axis=1), size - 1)
     line = np.arange(size)[None, :, None]
-    if whole:
+    if there is None:
         first = np.zeros((groups, steps), np.intp)
         before = at - 1
         last_finite = np.full((groups, steps), size - 2)
         number = np.full((groups, steps), size)
-        ends_open = np.isinf(bounds[:, -1:]) & (bounds[:, -1:] > 0) & np.ones((1, steps), bool)
+        ends_open = np.broadcast_to(alike.open, (groups, steps))
     else:
         first = there.argmax(axis=1)
         number = there.sum(axis=1)
         places = np.where(there, line, -1)
         before = np.where(line < at[:, None], places, -1).max(axis=1)
         last_finite = np.where(line < size - 1, places, -1).max(axis=1)
-        ends_open = there[:, -1] & (bounds[:, -1:] == np.inf)
+        ends_open = there[:, -1] & alike.open
     group = np.arange(groups)[:, None]
     step = np.arange(steps)[None, :]
     with np.errstate(all="ignore"):

@@ -98,6 +98,16 @@ class Windows:
             valid = index < self.high[:, here, None]
             yield here, self.samples.values[row, np.minimum(index, max(width - 1, 0))], valid, index
 
+    def values(self, index: Ints) -> Floats:
+        """The values of one sample for each class and window, for all rows."""
+        samples = self.samples
+        if len(self.now) == 1 and self.codes is not None:
+            place = index[0, 0]
+            if len(index) == 1 or bool((index == place).all()):
+                column = min(max(int(place), 0), max(samples.values.shape[1] - 1, 0))
+                return samples.values[:, column : column + 1].copy()
+        return samples.values_at(self.spread(index))
+
     def reduced(self, reduce: Callable[[Floats, Bools], Floats], least: int = 1) -> Found:
         """One number for each window, by a function of values and validity."""
         out = np.zeros(self.low.shape)
@@ -125,8 +135,8 @@ def extrapolated(windows: Windows, *, counter: bool, rate: bool) -> Found:
     """
     samples = windows.samples
     present = windows.at_least(2)
-    first = samples.values_at(windows.low)
-    change = samples.values_at(windows.final)
+    first = windows.values(windows.class_low)
+    change = windows.values(windows.class_high - 1)
     with np.errstate(all="ignore"):
         change -= first
         if counter:
