@@ -32,17 +32,17 @@ class Groups:
     def of(self, entity: str, *, root: bool = False) -> str:
         """The id of the group of one object, `namespace/Kind/name`."""
         namespace, kind, name = entity.split("/", 2)
-        return self._group(namespace, kind, name, f"^{_literal(name)}$", root)
+        return self._group(namespace, kind, name, f"^{literal(name)}$", root)
 
     def pods_of(self, entity: str) -> str:
         """The id of the group of a workload's pods, whatever they are called."""
         namespace, kind, name = entity.split("/", 2)
-        return self._group(namespace, "Pod", name, f"^{_literal(name)}{_PODS.get(kind, '')}$", False)
+        return self._group(namespace, "Pod", name, f"^{literal(name)}{_PODS.get(kind, '')}$", False)
 
     def known(self, entity: str) -> bool:
         """Whether an object has a group already."""
         namespace, kind, name = entity.split("/", 2)
-        return (namespace, kind, name, f"^{_literal(name)}$") in self._ids
+        return (namespace, kind, name, f"^{literal(name)}$") in self._ids
 
     def documents(self) -> list[Document]:
         """As published."""
@@ -66,7 +66,8 @@ class Groups:
         return found
 
 
-def _literal(name: str) -> str:
+def literal(name: str) -> str:
+    """A name as a regular expression."""
     return re.escape(name).replace("\\-", "-")
 
 
@@ -85,4 +86,4 @@ def longest(starts: Iterable[str], steps: Iterable[tuple[str, str]]) -> int:
     return best
 
 
-__all__ = ["Document", "Groups", "longest"]
+__all__ = ["Document", "Groups", "literal", "longest"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from firedrill.core.errors import FiredrillError, InputError
 from firedrill.suites.living.checking import check
 from firedrill.suites.living.drafting import Choice, Slot, settle
+from firedrill.suites.living.roots import settle_roots
 from firedrill.suites.living.simulating import simulate
 from firedrill.suites.living.truth import tell
 from firedrill.suites.living.worlds import Worlds
@@ -109,6 +110,8 @@ def attempt(
             return None, proof.refused
         cures = proof.causes
         kept |= proof_of(proof)
+        firsts = [item.causes[0] for item in incident.injections]
+        told = replace(told, v1=settle_roots(told.v1, cures, firsts))
     scenario = scenario_of(incident, told, name, tags=tags, cures=cures, certificate=kept)
     return dump(scenario), ""
 
