@@ -18,6 +18,7 @@ from firedrill.world.kube.kubelet import read_log
 from firedrill.world.kube.objects import Obj, dig, labels_of, name_of
 from firedrill.world.mesh.policy import Asked, Denial, decide, matches, mode_of
 from firedrill.world.mesh.routing import find_rule, milliseconds
+from firedrill.world.telemetry.producers.mesh import mode_of as counted_as
 
 SPACE = "book-info"
 ROUTES = "httproutes.gateway.networking.k8s.io"
@@ -275,6 +276,7 @@ def test_routes_lead_where_they_say(world: World) -> None:
 
     assert ("ResolvedRefs", "True", "ResolvedRefs") in resolved()
     assert set(after(backends(("productpage", 9081, 1)))["productpage"]) == {"no_backend"}
+    assert " 500 NC cluster_not_found " in log_of(world, SPACE, "bookinfo-gateway")
     assert ("ResolvedRefs", "False", "BackendNotFound") in resolved()
     assert set(after(backends(("details", 9080, 1)))["productpage"]) == {"not_found"}
     mixed = after(backends(("productpage", 9080, 3), ("details", 9080, 1), ("ratings", 9080, 0)))[
@@ -356,6 +358,21 @@ def test_without_the_proxy_of_its_node_no_pod_of_the_mesh_gets_through(world: Wo
     world.run_for(120_000)
     assert set(outcomes(world)["bookinfo-gateway-istio"]) == {"refused"}
     assert not mesh.in_mesh(world, pod_of(world, "details"))
+    assert counted_as(world, pod_of(world, "details")) == "", "nobody counts its connections"
+
+
+def test_policies_of_the_network_see_the_port_of_the_tunnel(world: World) -> None:
+    client = Client(world)
+    rule = {"ports": [{"port": 9080}]}
+    spec = {"podSelector": {"matchLabels": {"app": "details"}}, "ingress": [rule]}
+    meta = {"name": "details", "namespace": SPACE}
+    client.create(
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta, "spec": spec}
+    )
+    assert set(outcomes(world)["details"]) == {"dropped"}
+    rule = {"ports": [{"port": 9080}, {"port": 15008}]}
+    client.patch("networkpolicies.networking.k8s.io", SPACE, "details", {"spec": {"ingress": [rule]}})
+    assert set(outcomes(world)["details"]) == {"ok"}
 
 
 def test_without_its_control_plane_a_mesh_goes_on_as_it_was_told(world: World) -> None:

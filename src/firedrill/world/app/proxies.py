@@ -54,7 +54,7 @@ class Proxies:
         self.active = bool(self._view.root)
         state = NetworkState()
         state.cut = reached.state.cut
-        self.direct = reached._replace(state=state)
+        self.direct = reached._replace(state=state, tunnels=self._view.secured)
         self.notes: dict[tuple[int, int, int], str] = {}
         self.patience: dict[int, int] = {}
 

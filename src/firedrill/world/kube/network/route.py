@@ -23,6 +23,9 @@ nobody answers names; `no_endpoints` a service without any (refused at once); `r
 Listens = Callable[[Obj, int, str], bool]
 """Called as `listens(pod, port, protocol)`: whether a program in the pod answers there."""
 
+_TUNNEL = 15008
+"""Where the proxies of an ambient mesh take encrypted connections (HBONE)."""
+
 
 class Route(NamedTuple):
     """Where a connection ends.
@@ -69,6 +72,8 @@ class Network(NamedTuple):
         state: faults of the network itself.
         listens: what programs answer.
         domain: of the cluster's DNS.
+        tunnels: whether a mesh carries what passes between two pods, which policies then see as connections
+            to port 15008; None without a mesh.
     """
 
     store: Store
@@ -76,6 +81,7 @@ class Network(NamedTuple):
     state: NetworkState
     listens: Listens = declared
     domain: str = "cluster.local"
+    tunnels: Callable[[Obj, Obj], bool] | None = None
 
     def route(self, source: Obj, host: str, port: int, protocol: str = "TCP", draw: object = 0) -> Route:
         """Follow a connection.
@@ -245,7 +251,10 @@ class Network(NamedTuple):
         if not self.state.reaches(here, there):
             return _dropped(address, port, via, f"nodes {here} and {there} cannot reach each other")
         start = End(source, str(dig(source, "status", "podIP", default="")))
-        denied = blocking(self.store, start, End(target, address), port, protocol)
+        seen = port
+        if self.tunnels is not None and protocol == "TCP" and self.tunnels(source, target):
+            seen = _TUNNEL
+        denied = blocking(self.store, start, End(target, address), seen, protocol)
         if denied is not None:
             text = f"{denied[0].lower()} is isolated by {', '.join(denied[1])}"
             return _dropped(address, port, via, text)

@@ -196,9 +196,15 @@ class Wording:
 
     def flag(self) -> str:
         """What a proxy notes about its upstream."""
+        return str(styles.tables()["flags"].get(self._below_outcome(), "-"))
+
+    def details(self) -> str:
+        """Why a proxy answers as it does, in a word."""
+        return str(styles.tables()["details"].get(self._below_outcome(), "via_upstream"))
+
+    def _below_outcome(self) -> str:
         kinds = [int(self._tick.rows.kind[row]) for row in self._below()]
-        outcome = self._names.outcomes[next((kind for kind in reversed(kinds) if kind), 0)]
-        return str(styles.tables()["flags"].get(outcome, "-"))
+        return self._names.outcomes[next((kind for kind in reversed(kinds) if kind), 0)]
 
 
 @lru_cache(maxsize=1024)
@@ -266,5 +272,6 @@ _VALUES: Mapping[str, Any] = {
     "ip": lambda one: f"10.244.{1 + one.mark % 3}.{10 + one.mark // 7 % 40}",
     "id": Wording.request_id,
     "flags": Wording.flag,
+    "details": Wording.details,
     "error": Wording.error,
 }

@@ -48,7 +48,7 @@ _FLAGS = {
     "overload": "UO",
     "pool": "UO",
     "not_found": "NR",
-    "no_backend": "UH",
+    "no_backend": "NC",
 }
 _SOURCE, _DESTINATION = "source", "destination"
 
