@@ -12,6 +12,7 @@ from firedrill.world.kube.api import Client
 from firedrill.world.kube.api.request import Request
 from firedrill.world.kube.api.server import handle
 from firedrill.world.kube.controllers import base
+from firedrill.world.kube.kubelet import shortage
 from firedrill.world.kube.kubelet.state import node_of
 from firedrill.world.kube.rbac_defaults import default_objects
 
@@ -211,6 +212,28 @@ def test_memory_pressure_evicts() -> None:
     assert gone[0]["status"]["message"].startswith(
         "The node was low on resource: memory. Threshold quantity:"
     )
+
+
+def test_a_program_without_a_limit_presses_its_node() -> None:
+    world = make(pods=2)
+    free = shortage.available(world, "n1")
+    kubelet.set_health(world, "default", "p0", "c", memory=free - (50 << 20))
+    world.run_for(30_000)
+    assert reported(world, "MemoryPressure")["status"] == "True"
+    pods = {pod["metadata"]["name"]: pod["status"] for pod in world.cluster.store.list("pods", "default")}
+    assert (pods["p0"]["reason"], pods["p1"]["phase"]) == ("Evicted", "Running")
+    world.run_for(330_000)
+    assert reported(world, "MemoryPressure")["status"] == "False"
+
+
+def test_where_nothing_is_left_the_kernel_ends_a_program() -> None:
+    world = make(pods=2)
+    kubelet.set_health(world, "default", "p0", "c", memory=shortage.available(world, "n1") + 1)
+    world.run_for(30_000)
+    assert told(world, "SystemOOM")[0]["message"].startswith("System OOM encountered, victim process: ")
+    last = Client(world).get("pods", "default", "p0")["status"]["containerStatuses"][0]["lastState"]
+    assert (last["terminated"]["reason"], last["terminated"]["exitCode"]) == ("OOMKilled", 137)
+    assert reported(world, "MemoryPressure")["status"] == "False"
 
 
 def test_a_reboot_restarts_everything() -> None:

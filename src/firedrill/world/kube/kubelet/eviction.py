@@ -31,9 +31,13 @@ def _evict(world: World, name: str, kind: str) -> None:
     if node is None or kind not in node.pressure:
         return
     world.schedule(10_000, "kubelet.evict", name, kind)
-    if not node.runs("kubelet"):
-        return
-    chosen = _victim(world, name)
+    evict_one(world, name, kind)
+
+
+def evict_one(world: World, name: str, kind: str) -> None:
+    """Evict the pod of a node that is most over what it has asked for."""
+    node = node_of(world, name)
+    chosen = _victim(world, name) if node is not None and node.runs("kubelet") else None
     if chosen is None:
         return
     pod, state = chosen

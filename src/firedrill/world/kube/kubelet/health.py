@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.kubelet import probes, running
+from firedrill.world.kube.kubelet import probes, running, shortage
 from firedrill.world.kube.kubelet.containers import spec_of
 from firedrill.world.kube.kubelet.state import find_pod, keep
 from firedrill.world.kube.programs.model import Health
@@ -40,6 +40,9 @@ def set_health(world: World, namespace: str, pod: str, container: str, **changes
     health = replace(old, **{"memory": grown, "since": world.now, **changes})
     found = replace(found, health=health)
     state = keep(world, state.having(found))
-    running.plan_memory(world, state, found, limit_of(spec_of(obj, container) or {}, "memory"))
+    limit = limit_of(spec_of(obj, container) or {}, "memory")
+    running.plan_memory(world, state, found, limit)
+    if not limit and (health.memory > grown or health.leak > old.leak):
+        shortage.grown(world, state.node, health.leak)
     probes.wake(world, namespace, pod)
     return health

@@ -163,8 +163,15 @@ def _boot(world: World, name: str) -> None:
     world.schedule(800, "kubelet.resume", name)
 
 
-def set_pressure(world: World, name: str, kind: str, *, on: bool = True) -> None:
+def set_pressure(world: World, name: str, kind: str, *, on: bool = True, evict: bool = True) -> None:
     """Let a node run short of `memory`, `disk` or `pid`, or no longer; pods are evicted for the first two.
+
+    Args:
+        world: where.
+        name: of the node.
+        kind: of the pressure.
+        on: it begins, or is over.
+        evict: pods are evicted as long as it lasts.
 
     Raises:
         LookupError: there is no such node or kind.
@@ -180,7 +187,7 @@ def set_pressure(world: World, name: str, kind: str, *, on: bool = True) -> None
     if node.runs("kubelet"):
         heartbeat.tell(world, name, "Normal", reason, f"Node {name} status is now: {reason}")
     heartbeat.report(world, name)
-    if on:
+    if on and evict:
         eviction.begin(world, name, kind)
 
 
