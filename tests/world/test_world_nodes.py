@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -197,6 +198,13 @@ def test_a_deleted_mirror_pod_comes_back() -> None:
     Client(world).delete("pods", "kube-system", "etcd-n0", grace=0)
     world.run_for(20_000)
     assert Client(world).get("pods", "kube-system", "etcd-n0")["status"]["phase"] == "Running"
+
+
+def test_a_node_says_what_flannel_says_of_it() -> None:
+    own = node(make())["metadata"]["annotations"]
+    told = {key.rpartition("/")[2]: value for key, value in own.items() if key.startswith("flannel.")}
+    assert re.fullmatch(r'\{"VNI":1,"VtepMAC":"([0-9a-f]{2}:){5}[0-9a-f]{2}"\}', told.pop("backend-data"))
+    assert set(told) == {"backend-type", "kube-subnet-manager", "public-ip"}
 
 
 def test_memory_pressure_evicts() -> None:

@@ -75,6 +75,7 @@ def add_node(
             "name": name,
             "labels": _labels(name, roles, architecture) | dict(labels or {}),
             "annotations": {
+                **_subnet(world, name, address),
                 "kubeadm.alpha.kubernetes.io/cri-socket": "unix:///run/containerd/containerd.sock",
                 "node.alpha.kubernetes.io/ttl": "0",
                 "volumes.kubernetes.io/controller-managed-attach-detach": "true",
@@ -114,6 +115,19 @@ def _preloaded(world: World) -> dict[str, int]:
         if reference is not None:
             out[reference.full] = catalogue.size_of(world, reference)
     return out
+
+
+def _subnet(world: World, name: str, address: str) -> dict[str, str]:
+    """What flannel's agent says of its end of the tunnel, whose address is a local one."""
+    digits = world.rng.hexadecimal(12, "node.vtep", name)
+    digits = f"{int(digits[:2], 16) & 0xFC | 2:02x}{digits[2:]}"
+    mac = ":".join(digits[place : place + 2] for place in range(0, 12, 2))
+    return {
+        "flannel.alpha.coreos.com/backend-data": f'{{"VNI":1,"VtepMAC":"{mac}"}}',
+        "flannel.alpha.coreos.com/backend-type": "vxlan",
+        "flannel.alpha.coreos.com/kube-subnet-manager": "true",
+        "flannel.alpha.coreos.com/public-ip": address,
+    }
 
 
 def _labels(name: str, roles: Sequence[str], architecture: str) -> dict[str, str]:
