@@ -31,22 +31,41 @@ _LARGEST_FILE = 1_000_000
 
 def read_flags(graph: Graph, pods: tuple[Running, ...]) -> Values:
     """How much of each flag is on, as the pods' variables and mounted files say."""
-    return tuple(_read(graph, flag, pods) for flag in graph.app.flags)
-
-
-def _read(graph: Graph, flag: Flag, pods: tuple[Running, ...]) -> float:
-    names = [service.name for service in graph.app.services]
-    wanted = flag.provider or flag.service
+    wanted = _providers(graph)
+    if not wanted:
+        return ()
+    of: dict[int, list[Running]] = {}
     for pod in pods:
-        if pod.service >= len(names) or names[pod.service] != wanted:
-            continue
+        of.setdefault(pod.service, []).append(pod)
+    files: dict[tuple[int, str], Mapping[str, float]] = {}
+    out = []
+    for service, flag in wanted:
+        here = of.get(service, [])
         if flag.variable:
-            return _number(pod.env.get(flag.variable, ""))
+            out.append(_number(here[0].env.get(flag.variable, "")) if here else 0.0)
+            continue
+        place = service, flag.file
+        if place not in files:
+            files[place] = _from_pods(here, flag.file)
+        out.append(files[place].get(flag.name, 0.0))
+    return tuple(out)
+
+
+@lru_cache(maxsize=64)
+def _providers(graph: Graph) -> tuple[tuple[int, Flag], ...]:
+    """Each flag with the number of the service whose pods are told of it; -1 where there is none."""
+    names = {service.name: number for number, service in enumerate(graph.app.services)}
+    return tuple((names.get(flag.provider or flag.service, -1), flag) for flag in graph.app.flags)
+
+
+def _from_pods(pods: list[Running], name: str) -> Mapping[str, float]:
+    """The flags of the first file of that name that a pod is shown."""
+    for pod in pods:
         for volume in sorted(pod.state.shown):
             for path, text in sorted(pod.state.shown[volume].items()):
-                if path.rpartition("/")[2] == flag.file:
-                    return _from_file(text).get(flag.name, 0.0)
-    return 0.0
+                if path.rpartition("/")[2] == name:
+                    return _from_file(text)
+    return {}
 
 
 def _number(text: str) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
@@ -186,22 +187,24 @@ def _close(part: Users) -> None:
 
 
 @lru_cache(maxsize=64)
-def _operations(graph: Graph) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _operations(graph: Graph) -> tuple[tuple[str, ...], Ints]:
     """(operations that users ask for, which of them each entry asks for)."""
     asked = [".".join(graph.op_names[int(op)]) for op in graph.edge_target[: graph.entries]]
     names = tuple(dict.fromkeys(asked))
-    return names, tuple(names.index(name) for name in asked)
+    return names, np.array([names.index(name) for name in asked], np.int64)
 
 
 def _tick(world: World, graph: Graph, number: int) -> Counted:
     rows, inputs = rows_of(world, number), record_of(world, number).inputs
     names, place = _operations(graph)
-    here = np.flatnonzero((rows.parent < 0) & (rows.edge < graph.entries))
-    op, kind, duration = np.array(place)[rows.edge[here]], rows.kind[here], rows.duration[here]
-    offered = np.bincount(op, minlength=len(names)) * rows.weight
+    here = ((rows.parent < 0) & (rows.edge < graph.entries)).nonzero()[0]
+    op, kind, duration = place[rows.edge[here]], rows.kind[here], rows.duration[here]
+    count = np.bincount(op, minlength=len(names))
+    offered = count * rows.weight
     served = np.bincount(op[_ANSWERED[kind]], minlength=len(names)) * rows.weight
     good = np.bincount(op[kind == kinds.OK], minlength=len(names)) * rows.weight
-    lasted = tuple(duration[op == number] for number in range(len(names)))
+    ordered, ends = duration[op.argsort(kind="stable")], count.cumsum().tolist()
+    lasted = tuple(ordered[first:last] for first, last in pairwise([0, *ends]))
     return Counted(inputs.moment, inputs.length, _whole(offered), _whole(served), _whole(good), lasted)
 
 

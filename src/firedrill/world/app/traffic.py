@@ -287,19 +287,20 @@ def _look(world: World, part: Traffic, graph: Graph, pods: tuple[Running, ...]) 
 
 def _weigh(world: World, graph: Graph, state: State, record: Record, pods: tuple[Running, ...]) -> None:
     """Tell the kubelets what the requests make each pod use: at once where it hurts, else now and then."""
-    steal = record.inputs.effects.pod_steal
+    steal = record.inputs.effects.pod_steal.tolist()
+    waiting, memories, cpus = state.waiting.tolist(), state.memory.tolist(), state.cpu.tolist()
     told = (world.now // TICK_MS) % _METRICS == 0
     for number, info in enumerate(record.inputs.topology.pods):
         found = pods[number].container
         if found.run is None or pods[number].service >= len(graph.app.services):
             continue
-        latency = int(state.waiting[number]) // 1000
-        memory = int(state.memory[number]) - found.run.plan.memory
-        full = bool(info.limit) and state.memory[number] > info.limit
+        latency = int(waiting[number]) // 1000
+        memory = int(memories[number]) - found.run.plan.memory
+        full = bool(info.limit) and memories[number] > info.limit
         if not (told or full or latency > _FELT_MS or found.load.latency > _FELT_MS):
             continue
         taken = max(steal[number] * info.cores * 1000.0 - found.health.cpu, 0.0)
-        cpu = int(state.cpu[number] + taken)
+        cpu = int(cpus[number] + taken)
         set_load(world, info.uid, info.container, Load(cpu, memory, latency))
 
 

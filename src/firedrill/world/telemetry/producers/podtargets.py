@@ -25,10 +25,10 @@ def update(world: World) -> None:
     found: dict[tuple[str, str, str], str] = {}
     for entry in document()["pods"]:
         for pod in world.cluster.store.pods_labelled(_NAMESPACE, *entry["label"]):
-            address = dig(pod, "status", "podIP")
+            address = (pod.get("status") or {}).get("podIP")
             if not address:
                 continue
-            key = (entry["job"], namespace_of(pod), name_of(pod))
+            key = (entry["job"], _NAMESPACE, pod["metadata"]["name"])
             found[key] = str(address)
             name = "/".join(key)
             if part.pods.get(key) != address:

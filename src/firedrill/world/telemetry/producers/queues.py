@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,6 +156,7 @@ def _write(
         store.steadiness.note([one[0] for one, old, new in pairs if old != new], world.now)
 
 
+@lru_cache(maxsize=256)
 def _broker(graph: Graph, queue: str) -> int | None:
     """The service into which the messages of a queue are put."""
     for edge, call in enumerate(graph.edge_call):

@@ -137,13 +137,12 @@ def extrapolated(windows: Windows, *, counter: bool, rate: bool) -> Found:
     present = windows.at_least(2)
     first = windows.values(windows.class_low)
     change = windows.values(windows.class_high - 1)
+    rows = None if windows.codes is None else windows.rows
+    begin, end = samples.times_at(windows.class_low, rows), samples.times_at(windows.class_high - 1, rows)
     with np.errstate(all="ignore"):
         change -= first
         if counter:
             change += _resets(windows)
-    rows = None if windows.codes is None else windows.rows
-    begin, end = samples.times_at(windows.class_low, rows), samples.times_at(windows.class_high - 1, rows)
-    with np.errstate(all="ignore"):
         sampled = (end - begin) / 1000.0
         average = sampled / (windows.class_high - windows.class_low - 1)
         to_start = (begin - windows.starts) / 1000.0
@@ -159,8 +158,8 @@ def extrapolated(windows: Windows, *, counter: bool, rate: bool) -> Found:
         clamped = first < change * windows.spread(bound / sampled)
         clamped &= change > 0
         clamped &= first >= 0
-        row, step = np.nonzero(clamped)
-        if len(row):
+        if np.count_nonzero(clamped):
+            row, step = np.nonzero(clamped)
             of = (row if windows.codes is None else windows.codes[row], step)
             to_zero = sampled[of] * (first[row, step] / change[row, step])
             if windows.options.clamp_zero_first:
@@ -174,11 +173,10 @@ def _resets(windows: Windows) -> Floats | float:
     values = windows.samples.values
     if values.shape[1] < 2:
         return 0.0
-    with np.errstate(invalid="ignore"):
-        fell = values[:, 1:] < values[:, :-1]
-    if fell.any():
+    fell = values[:, 1:] < values[:, :-1]
+    if np.count_nonzero(fell):
         fell &= _inside(windows.samples)[:, 1:]
-    if not fell.any():
+    if not np.count_nonzero(fell):
         return 0.0
     return _events(windows, np.where(fell, values[:, :-1], 0.0))
 

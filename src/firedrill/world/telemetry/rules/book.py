@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, Self
 
@@ -111,7 +111,7 @@ class RuleBook:
         due: list[tuple[int, int]] = []
         for number, group in enumerate(self.groups):
             interval = self.interval_of(group)
-            phase = _phase(group, interval)
+            phase = _phase(group.file, group.name, interval)
             first = ((since - phase) // interval + 1) * interval + phase
             due += [(at, number) for at in range(first, now_ms + 1, interval)]
         shared: dict[Any, Any] = {}
@@ -247,9 +247,10 @@ def _plain(alert: Alert) -> list[Any]:
     return [list(alert.labels), repr(alert.value), alert.state, *times]
 
 
-def _phase(group: Group, interval: int) -> int:
+@lru_cache(maxsize=1024)
+def _phase(file: str, name: str, interval: int) -> int:
     """Groups are spread over their interval."""
-    digest = blake2b(f"{group.file};{group.name}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{file};{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % interval // 1000 * 1000
 
 
