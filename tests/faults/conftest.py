@@ -14,6 +14,7 @@ from firedrill.world.app.packages import read_manifests
 from firedrill.world.build import make_world
 from firedrill.world.living import make_living
 
+MINUTE = 60_000
 APPS = Path(__file__).parent.parent / "world/data/apps"
 LIVING = ("online-boutique", "astronomy-shop", "book-info", "hotel-reservation")
 FOREIGN = ("market", "travel")
@@ -27,6 +28,19 @@ def _world(app: str) -> World:
     world = make_living(load_package(app), 5)
     world.run_for(30_000)
     return world
+
+
+@cache
+def _used(app: str) -> World:
+    world = _world(app).fork()
+    world.run_until_ms((world.now // MINUTE + 12) * MINUTE)
+    return world
+
+
+@pytest.fixture(scope="session")
+def used() -> Callable[[str], World]:
+    """The same, in use for twelve minutes, so that something is known of what is usual."""
+    return lambda app: _used(app).fork()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,11 +13,11 @@ from firedrill import faults
 from firedrill.faults.healing import Limits, Sides, certificate, visible
 from firedrill.faults.healing.certificate import MODALITIES, candidates
 from firedrill.world import World
-from firedrill.world.app import load_package, service
+from firedrill.world.app import service
 from firedrill.world.kube.api import Client
-from firedrill.world.living import make_living
 from firedrill.world.telemetry.monitoring import Monitoring
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-boutique")]
 MINUTE = 60_000
 NS = "default"
 QUICK = Limits(well=12 * MINUTE, relapse=4 * MINUTE)
@@ -49,10 +49,8 @@ class Incident:
 
 
 @pytest.fixture(scope="module")
-def shop() -> World:
-    world = make_living(load_package("online-boutique"), 9)
-    world.run_until_ms((world.now // MINUTE + 12) * MINUTE)
-    return world
+def shop(used: Callable[[str], World]) -> World:
+    return used("online-boutique")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,11 +14,12 @@ from firedrill.faults._diff import differences, plain
 from firedrill.faults.healing import Limits, Trials, heal, interventional, minimal_causes
 from firedrill.faults.healing.plans import Plan, changed_objects, plan
 from firedrill.world import World
-from firedrill.world.app import load_package, service
+from firedrill.world.app import service
 from firedrill.world.kube.api import Client
-from firedrill.world.living import make_living
 from firedrill.world.telemetry.monitoring import Monitoring
+from firedrill.world.telemetry.producers import Metering, keep_only
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-boutique")]
 MINUTE = 60_000
 NS = "default"
 
@@ -36,10 +37,8 @@ class Broken(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def shop() -> World:
-    world = make_living(load_package("online-boutique"), 5)
-    world.run_until_ms((world.now // MINUTE + 11) * MINUTE)
-    return world
+def shop(used: Callable[[str], World]) -> World:
+    return used("online-boutique")
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +156,7 @@ def test_verdicts_are_the_same_again_and_on_forks(wrong_image: Broken, usual: se
 def test_forks_that_evaluate_few_rules_tell_the_same_of_these(wrong_image: Broken) -> None:
     names = {name for name, _ in wrong_image.trials.wanted}
     full, few = wrong_image.world.fork(), wrong_image.world.fork()
-    few.cluster.part(Monitoring).rules.keep_only(names)
+    keep_only(few, names)
     seen = []
     for minute in range(4):
         for world in (full, few):
@@ -176,6 +175,7 @@ def test_forks_that_evaluate_few_rules_tell_the_same_of_these(wrong_image: Broke
         seen.append(len(told[0]))
     assert seen[0] > seen[-1] == 0
     assert len(few.cluster.part(Monitoring).rules.groups) < len(full.cluster.part(Monitoring).rules.groups)
+    assert few.cluster.part(Metering).needed is not None
 
 
 def test_a_policy_in_the_way_is_the_cause_and_not_whom_it_cuts_off(
@@ -188,7 +188,6 @@ def test_a_policy_in_the_way_is_the_cause_and_not_whom_it_cuts_off(
     assert changed == [f"{NS}/NetworkPolicy/restrict-ingress"]
 
 
-@pytest.mark.slow
 def test_two_faults_need_both_cures(shop: World, usual: service.Baseline) -> None:
     image = ("incorrect-image-reference", on("cartservice"))
     policy = ("network-policy-blocks", on("shippingservice"))
@@ -225,6 +224,20 @@ def test_what_a_node_lacks_ends_with_the_node(shop: World, usual: service.Baseli
     assert case.trials.ends([f"{NS}/Deployment/cartservice"]) == set()
 
 
+def test_pods_that_a_node_evicted_are_cleared_away_with_its_pressure(
+    shop: World, usual: service.Baseline
+) -> None:
+    node = str(shop.cluster.store.pods_labelled(NS, "app", "cartservice")[0]["spec"]["nodeName"])
+    case = broken(shop, usual, ("node-memory-pressure", {"node": node}), minutes=4)
+    assert faults.leftovers(case.world)
+    assert "FailedPodsDetected" in {name for name, _ in case.trials.wanted}
+    fork = case.world.fork()
+    heal(fork, [f"cluster/Node/{node}"], before=case.before, injections=case.injections)
+    assert not faults.leftovers(fork)
+    fork.run_for(2 * MINUTE)
+    assert case.trials.firing(fork) == ()
+
+
 def test_the_scheduler_is_healed_with_its_pod_or_its_node(shop: World, usual: service.Baseline) -> None:
     case = broken(shop, usual, ("kube-scheduler-unavailable", {}), minutes=2)
     assert case.trials.ends(["kube-system/Pod/kube-scheduler-control-plane"]) == {0}
@@ -245,65 +258,6 @@ def test_what_is_over_needs_no_cure(shop: World, usual: service.Baseline) -> Non
     )
     assert interventional(trials, []).score == 1.0
     assert interventional(trials, [f"{NS}/Deployment/cartservice"]).score == 0.0
-
-
-@pytest.fixture(scope="module")
-def leaking() -> Broken:
-    """The astronomy shop a quarter of an hour after a flag made one of its programs leak."""
-    package = load_package("astronomy-shop")
-    shop = make_living(package, 4)
-    shop.run_until_ms((shop.now // MINUTE + 10) * MINUTE)
-    usual = service.baseline(shop, shop.now - 7 * MINUTE, shop.now)
-    flag = {
-        "namespace": package.application.namespace,
-        "config_map": "flagd-config",
-        "file": "demo.flagd.json",
-        "flag": "recommendationCacheFailure",
-        "state": "on",
-    }
-    case = broken(shop, usual, ("feature-flag-changed", flag), minutes=17)
-    assert case.trials.wanted
-    return case
-
-
-@pytest.mark.slow
-def test_a_leak_is_cured_by_its_flag_and_comes_back_after_a_restart(leaking: Broken) -> None:
-    pods = leaking.world.cluster.store.list("pods", "otel-demo")
-    pod = next(
-        name for name in (str(p["metadata"]["name"]) for p in pods) if name.startswith("recommendation-")
-    )
-    restarted = f"otel-demo/Pod/{pod}"
-    flag = interventional(leaking.trials, ["otel-demo/ConfigMap/flagd-config"])
-    assert flag.score == 1.0
-    assert "otel-demo/Deployment/flagd" in flag.verdict.healed.restarted
-    again = interventional(leaking.trials, [restarted])
-    assert (again.score, again.strict, again.verdict.reason) == (0.0, 0.0, "mechanism active")
-
-
-@pytest.mark.slow
-def test_a_restart_that_buys_time_is_followed_by_a_relapse(leaking: Broken) -> None:
-    """With more memory the leak takes longer: users are well served after a restart, and then no more."""
-    world = leaking.before.fork()
-    more = [{"name": "recommendation", "resources": {"limits": {"memory": "1Gi"}}}]
-    room = {"spec": {"template": {"spec": {"containers": more}}}}
-    client = Client(world)
-    client.patch("deployments.apps", "otel-demo", "recommendation", room, patch_type="strategic")
-    world.run_for(2 * MINUTE)
-    before = world.fork()
-    faults.inject(world, faults.find("feature-flag-changed"), leaking.injections[0].args)
-    world.run_for(2 * MINUTE)
-    baseline = leaking.trials.baseline
-    # Who does not know of the mechanism sees by the users alone that it comes back.
-    trials = Trials(world, before=before, injections=(), baseline=baseline, alerts=())
-    pods = world.cluster.store.list("pods", "otel-demo")
-    pod = next(
-        name for name in (str(p["metadata"]["name"]) for p in pods) if name.startswith("recommendation-")
-    )
-    verdict = trials.cures([f"otel-demo/Pod/{pod}"], lift=False)
-    assert verdict.healed.replaced == (f"otel-demo/{pod}",)
-    assert verdict.reason == "relapse"
-    assert 5 * MINUTE <= verdict.well_ms < verdict.at_ms
-    assert verdict.outside == ("frontend-proxy.recommendations",)
 
 
 MANY = (

@@ -17,29 +17,42 @@ from firedrill.world.kube.objects import condition, dig, name_of
 
 Fresh = Callable[[str], World]
 MINUTE = 60_000
-_QUICK = [fault.id for fault in faults.library().values() if fault.within <= 5 * MINUTE]
-HANDFUL = sorted(Random(20).sample(_QUICK, 12))
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-boutique")]
+_QUICK = [
+    fault.id for fault in faults.library().values() if fault.within <= 5 * MINUTE and fault.family != "mesh"
+]
+HANDFUL = sorted(Random(20).sample(_QUICK, 8))
 
 
 @pytest.mark.parametrize("fault", HANDFUL)
 def test_what_it_causes_is_seen_and_it_can_be_taken_back(fresh: Fresh, fault: str) -> None:
     mechanism = faults.find(fault)
-    for app in ("market", "online-boutique", "astronomy-shop", "book-info"):
-        world = fresh(app)
-        found = faults.targets(mechanism, world)
-        if found:
-            break
-    else:
-        pytest.skip("no application here offers a target")
+    world = fresh("online-boutique")
+    found = faults.targets(mechanism, world)
+    if not found:
+        pytest.skip(faults.misfit(mechanism, world))
     target = Random(fault).choice(found)
     healthy = world.fork()
     assert not shows(world, healthy, mechanism, target.args), "seen before it happened"
     injection = faults.inject(world, mechanism, target.args)
     assert seen(world, healthy, mechanism, injection.args, mechanism.within), target
     faults.revert(world, injection)
-    assert world.run_until(_whole, 15 * MINUTE), _unready(world)
-    standing = {row.source for row in healthy.cluster.part(effects.Effects).rows}
-    assert {row.source for row in world.cluster.part(effects.Effects).rows} <= standing
+    assert soon(world, _whole, 15), _unready(world)
+    assert soon(world, lambda now: _sources(now) <= _sources(healthy), 1)
+
+
+def soon(world: World, holds: Callable[[World], bool], minutes: int) -> bool:
+    """Whether something holds within so many minutes."""
+    for _ in range(minutes * 6):
+        if holds(world):
+            return True
+        world.run_for(10_000)
+    return holds(world)
+
+
+def _sources(world: World) -> set[str]:
+    """Where what acts on pods and nodes comes from: harmless experiments too."""
+    return {row.source for row in world.cluster.part(effects.Effects).rows}
 
 
 def _unready(world: World) -> list[str]:
@@ -66,9 +79,9 @@ def _whole(world: World) -> bool:
 
 
 def test_the_client_of_the_library_is_a_person_with_a_terminal(fresh: Fresh) -> None:
-    world = fresh("market")
-    faults.inject(world, faults.find("invalid-command"), {"namespace": "market", "name": "mailer"})
-    owner = Client(world).get("deployments.apps", "market", "mailer")
+    world = fresh("online-boutique")
+    faults.inject(world, faults.find("invalid-command"), {"namespace": "default", "name": "adservice"})
+    owner = Client(world).get("deployments.apps", "default", "adservice")
     managers = {item["manager"] for item in owner["metadata"]["managedFields"]}
     assert managers <= {"kubectl", "kubectl-client-side-apply", "kube-controller-manager"}
 
@@ -83,7 +96,7 @@ def test_a_workload_made_anew_has_new_pods_alone(fresh: Fresh) -> None:
     assert len(pods) == 1 and name_of(pods[0]) not in old
     for step in faults.repair(world, injection) or ():
         faults.apply(world, step)
-    assert world.run_until(_whole, 5 * MINUTE)
+    assert soon(world, _whole, 5)
     assert not faults.active(world, injection)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from firedrill import faults
@@ -11,6 +13,7 @@ from firedrill.world import World
 from firedrill.world.app import load_package
 from firedrill.world.build import make_world
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-others")]
 FAULTS = tuple(fault for fault in faults.library().values() if fault.family == "mesh")
 
 
@@ -34,24 +37,25 @@ def test_the_mechanisms_of_public_scenarios_are_there() -> None:
     } <= {fault.id for fault in FAULTS}
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
-def test_where_there_is_no_mesh_nothing_fits(fault: Fault, shop: World) -> None:
-    assert faults.targets(fault, shop) == ()
-    assert faults.misfit(fault, shop)
+def test_where_there_is_no_mesh_nothing_fits(shop: World) -> None:
+    for fault in FAULTS:
+        assert faults.targets(fault, shop) == ()
+        assert faults.misfit(fault, shop)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
-def test_every_target_shows_the_symptom_and_recovers(fault: Fault, pages: World) -> None:
-    targets = faults.targets(fault, pages)
-    assert targets
-    for target in (targets[0], targets[-1]):
-        world = pages.fork()
-        injection = faults.inject(world, fault, target.args)
-        assert seen(world, pages, fault, target.args, fault.within), target
-        assert faults.active(world, injection)
-        assert faults.propagation(world, injection)
-        for step in faults.repair(world, injection) or ():
-            faults.apply(world, step)
-        world.run_for(240_000)
-        assert not shows(world, pages, fault, target.args), target
-        assert not faults.active(world, injection)
+def test_a_target_shows_the_symptom_and_recovers(fault: Fault, pages: World) -> None:
+    target = Random(fault.id).choice(faults.targets(fault, pages))
+    world = pages.fork()
+    injection = faults.inject(world, fault, target.args)
+    assert seen(world, pages, fault, target.args, fault.within), target
+    assert faults.active(world, injection)
+    assert faults.propagation(world, injection)
+    for step in faults.repair(world, injection) or ():
+        faults.apply(world, step)
+    for _ in range(12):
+        world.run_for(20_000)
+        if not shows(world, pages, fault, target.args):
+            break
+    assert not shows(world, pages, fault, target.args), target
+    assert not faults.active(world, injection)

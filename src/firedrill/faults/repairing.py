@@ -19,10 +19,10 @@ from firedrill.faults._diff import (
 )
 from firedrill.faults.acting import matters, recreated
 from firedrill.faults.base import NO_OBJECTS, Change, Injection, Step
-from firedrill.faults.reverting import fresh
+from firedrill.faults.reverting import evicted, fresh
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.api.request import ADMIN, User
-from firedrill.world.kube.objects import Obj, condition, controller_of, dig, labels_of, name_of, namespace_of
+from firedrill.world.kube.objects import Obj, condition, dig, labels_of, name_of, namespace_of
 from firedrill.world.kube.selectors import selects
 
 if TYPE_CHECKING:
@@ -127,14 +127,11 @@ def inverse(world: World, injection: Injection) -> tuple[Step, ...]:
 def leftovers(world: World) -> tuple[Step, ...]:
     """What is still to be cleared away once a fault is over: evicted pods, which others have replaced.
 
-    Nobody else does so: the garbage collector leaves them until there are thousands.
+    Whoever ends the pressure of a node deletes them too; see `reverting.evicted`.
     """
     return tuple(
         Step("an evicted pod is only a record", "delete", "pods", namespace_of(pod), name_of(pod))
-        for pod in world.cluster.store.list("pods")
-        if dig(pod, "status", "phase") == "Failed"
-        and dig(pod, "status", "reason") == "Evicted"
-        and controller_of(pod) is not None
+        for pod in evicted(world)
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from firedrill.faults.base import OPERATOR, Injection
 from firedrill.world.kube import effects
 from firedrill.world.kube.api import Client
-from firedrill.world.kube.objects import Obj, thaw
+from firedrill.world.kube.objects import Obj, controller_of, dig, name_of, namespace_of, thaw
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -36,6 +36,8 @@ def revert(world: World, injection: Injection) -> None:
             continue
         if step.resource == "node-pressure":
             nodes.set_pressure(world, step.namespace, step.name, on=False)
+            for pod in evicted(world, step.namespace):
+                client.delete("pods", namespace_of(pod), name_of(pod))
             continue
         if step.resource == "effect":
             effects.remove(world, step.name)
@@ -53,6 +55,21 @@ def revert(world: World, injection: Injection) -> None:
             held = {key: now["metadata"][key] for key in ("uid", "resourceVersion")}
             kept["metadata"] = {**kept["metadata"], **held}
             client.update(kept)
+
+
+def evicted(world: World, node: str = "") -> list[Obj]:
+    """The pods that were evicted and that others have replaced, of a node or of all.
+
+    They stay until somebody deletes them: the garbage collector leaves them until there are thousands.
+    """
+    return [
+        pod
+        for pod in world.cluster.store.list("pods")
+        if dig(pod, "status", "phase") == "Failed"
+        and dig(pod, "status", "reason") == "Evicted"
+        and controller_of(pod) is not None
+        and node in ("", dig(pod, "spec", "nodeName"))
+    ]
 
 
 def _give_back(client: Client, was: Obj, now: Obj | None) -> None:
