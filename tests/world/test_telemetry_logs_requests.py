@@ -303,6 +303,33 @@ def test_the_control_plane_writes_in_its_own_words(world: World) -> None:
     assert not any("WiredTiger" in line for lines in told.values() for line in lines)
 
 
+def test_servers_note_the_addresses_of_their_callers() -> None:
+    package = load_package("astronomy-shop")
+    world = make_world(4, manifests=package.manifests, application=package.application, age_days=1)
+    world.run_for(60_000)
+    space = package.application.namespace
+    pods = {
+        pod["metadata"]["name"]: pod["status"]["podIP"] for pod in world.cluster.store.list("pods", space)
+    }
+    (proxy,) = [ip for name, ip in pods.items() if name.startswith("frontend-proxy")]
+    (images,) = [name for name in pods if name.startswith("image-provider")]
+    (checkout,) = [name for name in pods if name.startswith("checkout")]
+    (kafka,) = [name for name in pods if name.startswith("kafka")]
+    told = [
+        line for line in kubelet.read_log(world, space, images, "image-provider", tail=50) if "GET" in line
+    ]
+    assert len({line.split()[0] for line in told} - {proxy}) == 0
+    told = kubelet.read_log(world, space, checkout, "checkout", tail=20)
+    assert len({json.loads(line)["caller"] for line in told if "PlaceOrder" in line}) == 1
+    told = [line for line in kubelet.read_log(world, space, kafka, "kafka", tail=500) if "[gc]" in line]
+    found = [re.match(r"\[([\d.]+)s\]\[info\]\[gc\] GC\((\d+)\)", line) for line in told]
+    counts = [int(item[2]) for item in found if item]
+    assert counts == sorted(set(counts))
+    assert len(counts) == len(told) > 5
+    (users,) = [name for name in pods if name.startswith("load-generator")]
+    assert f"{users}/INFO/locust.main: Starting" in kubelet.read_log(world, space, users, "load-generator")[0]
+
+
 def test_addresses_are_those_that_a_program_was_given() -> None:
     package = load_package("online-boutique")
     first = make_world(4, manifests=package.manifests, application=package.application, age_days=1)

@@ -201,6 +201,7 @@ def _info(pod: Running, nodes: dict[str, float]) -> PodInfo:
         cores=limit / 1000.0 if limit else nodes.get(pod.state.node, _NODE_CORES),
         limit=limit_of(item, "memory"),
         container=pod.container.name,
+        ip=pod.state.ip,
     )
 
 

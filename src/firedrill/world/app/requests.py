@@ -73,7 +73,16 @@ class WorldRequests:
         """
         inputs = traffic.record_of(self._world, number).inputs
         pods = [
-            Pod(pod.service, pod.namespace, pod.name, pod.uid, pod.node, pod.container, pod.attempt)
+            Pod(
+                pod.service,
+                pod.namespace,
+                pod.name,
+                pod.uid,
+                pod.node,
+                pod.container,
+                pod.attempt,
+                ip=pod.ip,
+            )
             for pod in inputs.topology.pods
         ]
         rows, notes = traffic.rows_of(self._world, number), inputs.topology.notes

@@ -28,6 +28,7 @@ class PodInfo(NamedTuple):
         cores: processors that it may use.
         limit: bytes of memory that it may use; 0 for no bound.
         container: that runs the program.
+        ip: of the pod.
     """
 
     service: int
@@ -39,6 +40,7 @@ class PodInfo(NamedTuple):
     cores: float
     limit: int
     container: str = ""
+    ip: str = ""
 
     @property
     def key(self) -> tuple[str, int]:

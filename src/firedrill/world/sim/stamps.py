@@ -44,9 +44,11 @@ def moment(name: str, ns: int) -> str:
     return _date(before, seconds) + (f"{rest:09d}"[:digits] if digits else "") + behind
 
 
-def stamped(text: str, ns: int) -> str:
-    """A line with the moment in place of each `{at_...}`."""
-    return _NAMED.sub(lambda found: moment(found[1], ns), text) if "{at_" in text else text
+def stamped(text: str, ns: int, host: str) -> str:
+    """A line with the moment in place of each `{at_...}`, and where it is written in place of `{at_host}`."""
+    if "{at_" not in text:
+        return text
+    return _NAMED.sub(lambda found: moment(found[1], ns), text.replace("{at_host}", host))
 
 
 __all__ = ["moment", "stamped"]

@@ -43,7 +43,7 @@ def lines_of(world: World, record: Record, start: int, end: int, *, without: str
     start = max(start, run.started * MS)
     if start >= end:
         return []
-    out = _own(run, start, end)
+    out = _own(run, record.pod, start, end)
     for name in sorted(_SPEAKERS):
         if name == without:
             continue
@@ -74,7 +74,7 @@ def _time(line: Line) -> int:
     return line[0]
 
 
-def _own(run: Run, start: int, end: int) -> list[Line]:
+def _own(run: Run, host: str, start: int, end: int) -> list[Line]:
     plan = run.plan
     low, high = start // MS - 1, end // MS + 1
     told = [(run.started + at, text) for at, text in (*plan.lines, *run.said)]
@@ -91,7 +91,7 @@ def _own(run: Run, start: int, end: int) -> list[Line]:
         before = at
         exact = at * MS + _digits(run.id, at) + number * 211
         if start <= exact < end:
-            out.append((exact, stamped(text, exact)))
+            out.append((exact, stamped(text, exact, host)))
     return out
 
 

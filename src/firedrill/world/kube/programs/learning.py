@@ -25,6 +25,7 @@ _LANGUAGES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("dotnet", ("aspnetcore", "dotnet", "clr_"), ("dotnet",)),
     ("node", ("node_env", "npm_", "nodejs", "node_options"), ("node", "npm", "yarn", "npx")),
     ("pyserver", ("gunicorn", "uvicorn", "uwsgi"), ("gunicorn", "uvicorn", "hypercorn", "uwsgi", "celery")),
+    ("locust", ("locust",), ("locust",)),
     ("python", ("python", "django", "flask"), ("python", "python3", "flask")),
     ("ruby", ("rails", "rack_env", "ruby", "sinatra"), ("ruby", "rails", "bundle", "puma")),
     ("php", ("php",), ("php", "php-fpm")),

@@ -53,10 +53,11 @@ def background(family: str, key: str, since: int, start: int, end: int, node: st
         for period in range(first, max((end - since - phase) // habit.every + 1, 0)):
             mark = crc32(f"{key}/{number}/{period}".encode())
             at = since + phase + period * habit.every + mark % 997 * habit.late // 997
-            values = {**_counted(period, crc32(key.encode())), "node": node}
+            values: dict[str, object] = {**_counted(period, crc32(key.encode())), "node": node}
             for place, shape in enumerate(habit.lines):
                 moment = at + place * 37_000_000 + mark % 900_000
                 if period and start <= moment < end:
+                    values["uptime"] = f"{(moment - since) / _SECOND:.3f}"
                     out.append((moment, _filled(shape, moment, mark, values)))
     out.sort(key=lambda line: line[0])
     return out
@@ -66,11 +67,19 @@ def _counted(period: int, start: int) -> dict[str, int]:
     """Numbers that grow: now, one period before, and two before."""
     first = 900 + start % 400
     numbers = [first + max(period - back, 0) * 271 for back in range(3)]
-    return dict(zip(("serial", "before", "older"), numbers, strict=True))
+    return {**dict(zip(("serial", "before", "older"), numbers, strict=True)), "count": period}
 
 
 def _filled(shape: styles.Shape, at: int, mark: int, values: Mapping[str, object]) -> str:
-    drawn = {"number": 100 + mark % 800, "small": 11 + mark // 7 % 80, "ms": 1 + mark // 3 % 9, **values}
+    low = 40 + mark % 40
+    drawn = {
+        "number": 100 + mark % 800,
+        "small": 11 + mark // 7 % 80,
+        "ms": 1 + mark // 3 % 9,
+        "low": low,
+        "high": low + 170 + mark // 5 % 60,
+        **values,
+    }
 
     def value(name: str) -> str:
         return styles.moment(name, at) if name.startswith("at_") else str(drawn[name])

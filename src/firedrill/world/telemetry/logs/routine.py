@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 Part = tuple[str, Callable[[Wording], object] | None]
 Plan = tuple[tuple[Part, ...], ...]
 _SAME = frozenset(
-    ("type", "stack", "jstack", "service", "class", "file", "status", "code", "title", "rpc", "operation")
+    (
+        "type",
+        "stack",
+        "jstack",
+        "service",
+        "class",
+        "file",
+        "status",
+        "code",
+        "title",
+        "rpc",
+        "operation",
+        "source",
+    )
 )
 """Values that all requests of an operation have in common that went well."""
 _ROUTE = frozenset(("method", "route"))

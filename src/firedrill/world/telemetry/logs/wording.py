@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 from firedrill.world.telemetry.logs import styles
 from firedrill.world.telemetry.logs.styles import Style, escaped, style_of
@@ -194,6 +195,16 @@ class Wording:
         tail = mark * 65_537 % (1 << 48)
         return f"{mark:08x}-{mark % 65_521:04x}-4{mark % 4093:03x}-a{mark % 4091:03x}-{tail:012x}"
 
+    def client(self) -> str:
+        """The address of the pod that asked."""
+        source = int(self._tick.rows.source[self._row])
+        known = self._tick.pods[source].ip if source >= 0 else ""
+        return known or f"10.244.{1 + self.mark % 3}.{10 + self.mark // 7 % 40}"
+
+    def source(self) -> int:
+        """The line of the program's text that writes: the same for all that is said of an operation."""
+        return 24 + crc32(f"{self._op}/{self._failure is not None}".encode()) % 240
+
     def flag(self) -> str:
         """What a proxy notes about its upstream."""
         return str(styles.tables()["flags"].get(self._below_outcome(), "-"))
@@ -269,7 +280,8 @@ _VALUES: Mapping[str, Any] = {
     "rpc": lambda one: one.title.rpartition("/")[2],
     "operation": lambda one: _operation(one.title),
     "peer": Wording.peer,
-    "ip": lambda one: f"10.244.{1 + one.mark % 3}.{10 + one.mark // 7 % 40}",
+    "ip": Wording.client,
+    "source": Wording.source,
     "id": Wording.request_id,
     "flags": Wording.flag,
     "details": Wording.details,

@@ -98,6 +98,7 @@ class Pod(NamedTuple):
         namespace, name, uid, node, container: which one.
         attempt: how often its container had been restarted.
         env: variables of that run, where they are known.
+        ip: of the pod, where it is known.
     """
 
     service: int
@@ -108,6 +109,7 @@ class Pod(NamedTuple):
     container: str
     attempt: int = 0
     env: Mapping[str, str] | None = None
+    ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
