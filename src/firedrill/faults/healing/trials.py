@@ -12,6 +12,7 @@ from firedrill.faults.healing.acts import Healed, carry_out
 from firedrill.faults.healing.plans import Plan, plan
 from firedrill.world.app import service
 from firedrill.world.telemetry.monitoring import Monitoring
+from firedrill.world.telemetry.producers import keep_only
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -171,9 +172,9 @@ class Trials:
         return tuple(dict.fromkeys(found))
 
     def _fork(self) -> World:
-        """A fork that evaluates no rules but those of the triggering alerts."""
+        """A fork that measures and evaluates no more than the triggering alerts need."""
         fork = self.world.fork()
-        fork.cluster.part(Monitoring).rules.keep_only(self._names)
+        keep_only(fork, self._names)
         return fork
 
     def _try(self, todo: Plan, entities: tuple[str, ...]) -> Verdict:

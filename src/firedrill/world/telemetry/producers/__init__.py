@@ -5,7 +5,16 @@
 
 from firedrill.world.telemetry.producers.requests import watch_application
 from firedrill.world.telemetry.producers.shipped import shipped_names, shipped_rules
+from firedrill.world.telemetry.producers.sparing import keep_only
 from firedrill.world.telemetry.producers.state import Metering
 from firedrill.world.telemetry.producers.watching import call_before_scrapes, watch
 
-__all__ = ["Metering", "call_before_scrapes", "shipped_names", "shipped_rules", "watch", "watch_application"]
+__all__ = [
+    "Metering",
+    "call_before_scrapes",
+    "keep_only",
+    "shipped_names",
+    "shipped_rules",
+    "watch",
+    "watch_application",
+]

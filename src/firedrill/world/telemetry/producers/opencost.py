@@ -22,6 +22,9 @@ GIVEN = len(_GIVEN)
 _PRICES = ("node_cpu_hourly_cost", "node_ram_hourly_cost", "node_total_hourly_cost")
 
 
+NAMES = (*_GIVEN, *_PRICES)
+
+
 def begin(world: World, store: SeriesStore) -> None:
     """Let it be scraped."""
     store.add_target(

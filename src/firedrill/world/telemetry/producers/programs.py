@@ -85,6 +85,12 @@ def told_by(names: Names, service: int) -> tuple[Told, ...]:
     return tuple(out)
 
 
+def names() -> list[str]:
+    """The metrics that programs tell of themselves."""
+    listed = [entry["name"] for part in document().values() for entries in part.values() for entry in entries]
+    return [*listed, *(name for name, _ in _SERVERS.values())]
+
+
 def describe(store: SeriesStore) -> None:
     """Say what the metrics are."""
     for part in document().values():

@@ -49,6 +49,7 @@ _CLIENT = (
     ("kafka_consumer_records_lag_max", "gauge", "Messages that the consumer has not taken yet."),
     ("kafka_consumer_records_consumed_total", "counter", "Messages taken."),
 )
+NAMES = tuple(name for name, _, _ in (*_GROUP, *_CLIENT))
 _BY_PARTITION = frozenset(
     ("kafka_consumer_group_lag", "kafka_consumer_group_lag_ratio", "kafka_consumer_group_offset")
 )

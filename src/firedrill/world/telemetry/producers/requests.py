@@ -8,6 +8,7 @@ from firedrill.world.sim.handlers import handler
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.producers import mesh, programs, queues, spanmetrics
 from firedrill.world.telemetry.producers.appstate import AppMetering
+from firedrill.world.telemetry.producers.state import Metering
 
 if TYPE_CHECKING:
     from firedrill.world.world import World
@@ -49,13 +50,19 @@ def _after_tick(world: World) -> None:
     topology = inputs.topology
     kinds = spanmetrics.kinds_of(names, tuple(graph.edge_service.tolist()))
     pods = placed(world)
-    programs.update_targets(world, names, topology, pods)
-    spanmetrics.update(world, names, kinds, topology, rows)
-    programs.update(world, names, topology, rows, state, inputs.length)
-    programs.update_requests(world, names, graph, topology, rows)
-    queues.update(world, names, graph, topology, rows, state)
-    queues.forget(world.cluster.part(AppMetering))
-    mesh.update(world, names, graph, topology, rows, pods)
+    needs = world.cluster.part(Metering).needs
+    if needs("programs") or needs("queues"):
+        programs.update_targets(world, names, topology, pods)
+    if needs("spans"):
+        spanmetrics.update(world, names, kinds, topology, rows)
+    if needs("programs"):
+        programs.update(world, names, topology, rows, state, inputs.length)
+        programs.update_requests(world, names, graph, topology, rows)
+    if needs("queues"):
+        queues.update(world, names, graph, topology, rows, state)
+        queues.forget(world.cluster.part(AppMetering))
+    if needs("mesh"):
+        mesh.update(world, names, graph, topology, rows, pods)
 
 
 __all__ = ["watch_application"]

@@ -35,6 +35,7 @@ KEPT_MS = 3_600_000
 """For how long the collector keeps telling of a pod that is gone."""
 _CALLS = "traces_span_metrics_calls_total"
 _DURATION = "traces_span_metrics_duration_milliseconds"
+NAMES = (_CALLS, _DURATION)
 
 
 class Kinds(NamedTuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from firedrill.world.kube.store import Ref
 from firedrill.world.telemetry.labels import Labels
+
+Producer = Literal["machines", "pods", "apiserver", "programs", "spans", "queues", "mesh"]
 
 
 class Held(NamedTuple):
@@ -51,10 +53,11 @@ class Metering:
         machines: by target the rows that tell of a whole node.
         pods: pods that are targets themselves: (job, namespace, name) and the address.
         followers: names of handlers that are called before each scrape.
+        needed: the producers that anybody still reads; None for all.
         places: where rows are, by target: can be made anew.
     """
 
-    __slots__ = ("followers", "machines", "objects", "on", "places", "pods", "runs", "rv")
+    __slots__ = ("followers", "machines", "needed", "objects", "on", "places", "pods", "runs", "rv")
 
     def __init__(self) -> None:
         self.on = False
@@ -64,11 +67,17 @@ class Metering:
         self.machines: dict[str, Metered] = {}
         self.pods: dict[tuple[str, str, str], str] = {}
         self.followers: tuple[str, ...] = ()
+        self.needed: frozenset[Producer] | None = None
         self.places: dict[str, object] = {}
+
+    def needs(self, producer: Producer) -> bool:
+        """Whether anybody reads what a producer tells."""
+        return self.needed is None or producer in self.needed
 
     def fork(self) -> Self:
         """An independent copy."""
         twin = type(self)()
+        twin.needed = self.needed
         twin.on, twin.rv, twin.followers = self.on, self.rv, self.followers
         twin.objects = self.objects.copy()
         twin.runs = {node: runs.copy() for node, runs in self.runs.items()}
@@ -84,4 +93,5 @@ class Metering:
         ]
         machines = [[name, *self.machines[name]] for name in sorted(self.machines)]
         pods = [[*key, self.pods[key]] for key in sorted(self.pods)]
-        return [self.on, self.rv, objects, runs, machines, pods, list(self.followers)]
+        needed = [] if self.needed is None else [sorted(self.needed)]
+        return [self.on, self.rv, objects, runs, machines, pods, list(self.followers), *needed]

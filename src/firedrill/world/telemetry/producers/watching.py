@@ -62,9 +62,12 @@ def call_before_scrapes(world: World, name: str) -> None:
 def _step(world: World) -> None:
     part = world.cluster.part(Metering)
     clusterstate.update(world)
-    machines.update(world)
-    podtargets.update(world)
-    apiserver.update(world)
+    if part.needs("machines"):
+        machines.update(world)
+    if part.needs("pods") or part.needs("apiserver"):
+        podtargets.update(world)
+    if part.needs("apiserver"):
+        apiserver.update(world)
     for name in part.followers:
         find_handler(name)(world)
     world.cluster.part(Monitoring).advance(world.now)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+from typing import Any
+
 from firedrill.world.telemetry.promql.nodes import (
     Aggregate,
     Binary,
@@ -45,6 +48,24 @@ def inputs_of(node: Node) -> Inputs | None:
     return tuple(sorted(found.items())) if _collect(node, 0, found) else None
 
 
+def names_of(node: Node) -> frozenset[str] | None:
+    """The metrics that an expression reads; None where it does not name them all."""
+    found: set[str] = set()
+    left: list[Any] = [node]
+    while left:
+        item = left.pop()
+        if isinstance(item, tuple):
+            left += item
+        elif isinstance(item, Vector):
+            name, _ = name_matcher(item.matchers)
+            if name is None:
+                return None
+            found.add(name)
+        elif is_dataclass(item):
+            left += [getattr(item, one.name) for one in fields(item)]
+    return frozenset(found)
+
+
 def _collect(node: Node, reach_ms: int, found: dict[str, int]) -> bool:
     if isinstance(node, Number | String):
         return True
@@ -68,4 +89,4 @@ def _collect(node: Node, reach_ms: int, found: dict[str, int]) -> bool:
     return False
 
 
-__all__ = ["Inputs", "inputs_of"]
+__all__ = ["Inputs", "inputs_of", "names_of"]
