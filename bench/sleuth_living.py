@@ -90,7 +90,9 @@ def drawn(count: int, seed: int, packages: Sequence[str], wanted: Sequence[str])
     while len(found) < count:
         turn = len(found) // len(names)
         dice.shuffle(names)
-        found += [Draw(packages[(i + turn) % len(packages)], name, seed, turn) for i, name in enumerate(names)]
+        found += [
+            Draw(packages[(i + turn) % len(packages)], name, seed, turn) for i, name in enumerate(names)
+        ]
     return found[:count]
 
 

@@ -75,13 +75,24 @@ def features(case: Case, graph: Graph, hypotheses: Sequence[Hypothesis]) -> list
         top: max(found.get(Ground.ANOMALY, 0.0), found.get(Ground.FAILURE, 0.0))
         for top, found in grounds.items()
     }
-    rows = []
+    felt: dict[str, dict[str, int]] = defaultdict(dict)
+    ached: dict[str, float] = defaultdict(float)
     for h, top, reached, pain in zip(hypotheses, tops, reaches, pains, strict=True):
+        if h.ground in (Ground.ANOMALY, Ground.FAILURE):
+            felt[top].update(reached)
+            ached[top] = max(ached[top], pain)
+    rows = []
+    for h, top, own, own_pain in zip(hypotheses, tops, reaches, pains, strict=True):
         row = dict.fromkeys(FEATURES, 0.0)
+        reached, pain = own, own_pain
+        if h.ground is Ground.CHANGE:
+            # what its telemetry does to others was done by the change
+            reached, pain = {**felt[top], **own}, max(own_pain, ached[top])
         above = (
             strength for other, strength in upstream[top].items() if other != top and other not in reached
         )
-        row["downstream"] = max(above, default=0.0)
+        # a spec is written by somebody: no failure further up explains that it was changed
+        row["downstream"] = 0.0 if h.ground is Ground.CHANGE else max(above, default=0.0)
         # what a cause further up explains speaks no more for this one
         left = 1.0 - row["downstream"]
         row[h.ground.value] = h.strength * left

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from firedrill.agents.sleuth.case import Alarm, Case, Change, Happening, Line, Thing, ident, mapping
+from firedrill.agents.sleuth.case import Alarm, Case, Change, Happening, Line, Thing, ident, listing, mapping
+from firedrill.agents.sleuth.symptoms import time_of
 from firedrill.core.entity import canonical_kind, is_cluster_scoped
 from firedrill.core.errors import InputError
 
@@ -28,6 +29,8 @@ _POLLED = 0.6
 """Share of objects still recorded at the end above which a recorder lists all of them each time."""
 _SAME = timedelta(seconds=60)
 """States recorded within this time belong to one listing."""
+_LISTING = timedelta(minutes=15)
+"""The most that may lie between two listings."""
 _NOISE = frozenset(
     {"resourceVersion", "managedFields", "generation", "uid", "creationTimestamp", "status", "selfLink"}
 )
@@ -92,6 +95,7 @@ def _objects(evidence: Evidence) -> dict[str, Thing]:
             continue
         kind = canonical_kind(spelled)
         key = ident(kind, None if is_cluster_scoped(kind) else namespace, name)
+        appeared = polled and first - min(firsts) > _SAME
         things[key] = Thing(
             key,
             document,
@@ -99,10 +103,16 @@ def _objects(evidence: Evidence) -> dict[str, Thing]:
             last,
             states.get((kind, namespace, name), ()),
             gone=polled and max(lasts) - last > _SAME,
-            appeared=polled and first - min(firsts) > _SAME,
-            first=first,
+            appeared=appeared,
+            first=_since(document, first) if appeared else first,
         )
     return things
+
+
+def _since(body: Mapping[str, Any], first: datetime) -> datetime:
+    """When an object came: what it says itself, where it was first listed no earlier."""
+    made = time_of(mapping(body, "metadata").get("creationTimestamp"))
+    return made if made is not None and first - _LISTING < made < first else first
 
 
 def _polled(firsts: list[datetime], lasts: list[datetime]) -> bool:
@@ -144,7 +154,8 @@ def _states(evidence: Evidence) -> dict[tuple[str, str | None, str], tuple[Chang
 
 
 def _changes(seen: list[tuple[datetime, Mapping[str, Any]]]) -> Iterable[Change]:
-    for (_, before), (time, after) in itertools.pairwise(seen):
+    for (earlier, before), (listed, after) in itertools.pairwise(seen):
+        time = _written(after, earlier, listed)
         # a diagnosis is passed around: it says which value of a Secret changed, never what it is
         secret = after.get("kind") == "Secret"
         for path, old, new in sorted(differences(meaning(before), meaning(after))):
@@ -152,6 +163,17 @@ def _changes(seen: list[tuple[datetime, Mapping[str, Any]]]) -> Iterable[Change]
                 yield Change(time, path, old and "(masked)", new and "(another value)")
             else:
                 yield Change(time, path, old, new)
+
+
+def _written(body: Mapping[str, Any], earlier: datetime, listed: datetime) -> datetime:
+    """When a state was written that was listed later: objects are listed every few minutes only."""
+    times = [
+        time
+        for entry in listing(body, "metadata", "managedFields")
+        if not entry.get("subresource") and (time := time_of(entry.get("time"))) is not None
+    ]
+    last = max(times, default=listed)
+    return last if max(earlier, listed - _LISTING) < last < listed else listed
 
 
 def meaning(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from firedrill.agents.sleuth.case import Body, Case, Symptom, Thing, at, listing, mapping
+from firedrill.agents.sleuth.case import Body, Case, Happening, Symptom, Thing, at, listing, mapping
 from firedrill.agents.sleuth.model import Clue
 
 RECENT = timedelta(minutes=15)
 LEAD = timedelta(minutes=15)
 """How long before the first alert its first cause may show."""
+STARTING = timedelta(minutes=1)
+SETTLED = timedelta(minutes=3)
+"""A warning that came no more for so long before the first alert is over, where its object is well."""
 _WEIGHTS = {"critical": 1.0, "error": 1.0, "page": 1.0, "warning": 0.7, "info": 0.2, "none": 0.0}
 UNREACHED = re.compile(
     r"connection refused|no such host|name resolution|unreachable|i/o timeout|no route to host"
@@ -152,6 +155,19 @@ def stood(case: Case, when: datetime | None) -> bool:
     return when is not None and case.start is not None and when < case.start - timedelta(minutes=2)
 
 
+def _passed(case: Case, event: Happening, alerted: datetime) -> bool:
+    """Whether a warning was over before anything failed, such as that of a probe while a pod started."""
+    pod = case.objects.get(event.entity)
+    if pod is None or pod.kind != "Pod" or event.first is None or event.last is None:
+        return False
+    made = time_of(mapping(pod.body, "metadata").get("creationTimestamp"))
+    if event.reason == "Unhealthy" and made is not None and event.first - made < STARTING:
+        # what came later with the same words is folded into it
+        return alerted - event.first >= SETTLED
+    well = pod.gone or (unready(pod) is None and restarted(case, pod) is None)
+    return well and alerted - event.last >= SETTLED
+
+
 def find_onset(case: Case) -> tuple[datetime | None, Clue | None]:
     """When the incident began, and what says so: the first alert, or a first warning of what fails."""
     hurt = failing(case)
@@ -171,6 +187,7 @@ def find_onset(case: Case) -> tuple[datetime | None, Clue | None]:
         and event.first is not None
         and case.top(event.entity) in hurt
         and (first is None or first[0] - LEAD <= event.first <= first[0])
+        and not (first is not None and _passed(case, event, first[0]))
     ]
     signals = [
         (signal.time, Clue(signal.source, signal.time, signal.text))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from firedrill.agents.sleuth.case import Case, Thing
-from firedrill.agents.sleuth.families.common import clues, kubectl, undo
+from firedrill.agents.sleuth.case import WORKLOADS, Case, Thing, listing, mapping, parts
+from firedrill.agents.sleuth.families.common import clues, fits, kubectl, troubled_pods, undo
 from firedrill.agents.sleuth.model import Clue, Ground, Hypothesis
 
 _QUIET = frozenset(
@@ -23,19 +23,33 @@ _QUIET = frozenset(
         "CustomResourceDefinition",
     }
 )
+_SELECTING = frozenset(
+    {"NetworkPolicy", "AuthorizationPolicy", "PeerAuthentication", "PodDisruptionBudget", "Service"}
+)
+_ROOMS = frozenset({"ResourceQuota", "LimitRange"})
+_ACTING = _ROOMS | {"NetworkPolicy", "AuthorizationPolicy", "PeerAuthentication", "PodDisruptionBudget"}
+"""Kinds that do nothing but hold others back, so that a new one matters."""
+_CLOSE = 0.5
+_ROLLED_OUT = timedelta(minutes=3)
+_WELL = 0.5
+"""What is left of the suspicion of a release that ran well for a while, and whose pods still do."""
 AFTER = timedelta(minutes=6)
 """How long after the onset a change may be first recorded: objects are listed every few minutes."""
-BEFORE = timedelta(minutes=40)
+BEFORE = timedelta(minutes=15)
+"""How long before the onset a change may be: most are felt at once, few wear a program down."""
 
 
 def changes(case: Case) -> Iterator[Hypothesis]:
     """An object whose meaning changed while it was recorded."""
+    broken = {top for top, _, _ in troubled_pods(case)}
     for thing in _candidates(case):
         grave = [change for change in thing.changes if change.grave]
         told = grave or [change for change in thing.changes if not change.path.startswith("metadata.")]
         if not told:
             continue
         timed = closeness(case, told[0].time)
+        if thing.kind in WORKLOADS and thing.id not in broken and _settled(case, told[-1].time):
+            timed *= _WELL
         text = "; ".join(str(change) for change in told[:4])
         yield Hypothesis(
             thing.id,
@@ -46,16 +60,52 @@ def changes(case: Case) -> Iterator[Hypothesis]:
             time=told[0].time,
             evidence=tuple(Clue(thing.file, c.time, f"{thing.id}: {c}") for c in told[:4]),
             fix=(undo(thing.id),),
-            explains=_users(case, thing.id),
+            explains=governed(case, thing),
         )
 
 
-def _users(case: Case, entity: str) -> tuple[str, ...]:
-    """The workloads that mount or read an object."""
+def _settled(case: Case, when: datetime | None) -> bool:
+    return when is not None and case.onset is not None and case.onset - when > _ROLLED_OUT
+
+
+def configurations(case: Case) -> Iterator[Hypothesis]:
+    """What a program reads was changed, and since then the program does not run."""
+    broken = {top for top, _, _ in troubled_pods(case)}
+    for thing in case.all("ConfigMap", "Secret"):
+        grave = [change for change in thing.changes if change.grave]
+        readers = [top for top in governed(case, thing) if top in broken]
+        if not grave or not readers or closeness(case, grave[0].time) < _CLOSE:
+            continue
+        changed = {top for top in readers if top in case.objects and case.objects[top].fresh}
+        yield Hypothesis(
+            thing.id,
+            "configurations",
+            Ground.REFUSAL,
+            f"it was changed, and {parts(readers[0])[2]}, which reads it, fails: {grave[0]}",
+            strength=0.7 if changed == set(readers) else 1.0,
+            time=grave[0].time,
+            explains=tuple(readers),
+            evidence=tuple(Clue(thing.file, c.time, f"{thing.id}: {c}") for c in grave[:4]),
+            fix=(undo(thing.id), kubectl(readers[0], "rollout restart")),
+        )
+
+
+def governed(case: Case, thing: Thing) -> tuple[str, ...]:
+    """The workloads that an object is about: that mount or read it, that it selects, or that it scales."""
     edges = case.topology.edges
-    return tuple(
-        sorted({case.top(edge.source) for edge in edges if edge.type == "mounts" and edge.target == entity})
-    )
+    found = {case.top(edge.source) for edge in edges if edge.type == "mounts" and edge.target == thing.id}
+    if thing.kind in _SELECTING:
+        selector = mapping(thing.spec, "podSelector") or mapping(thing.spec, "selector")
+        labels = selector if thing.kind == "Service" else mapping(selector, "matchLabels")
+        if labels or (thing.kind != "Service" and not listing(selector, "matchExpressions")):
+            found |= {
+                item.id
+                for item in case.workloads
+                if item.namespace == thing.namespace and fits(labels, item.pod_labels)
+            }
+    elif thing.kind in _ROOMS:
+        found |= {item.id for item in case.workloads if item.namespace == thing.namespace}
+    return tuple(sorted(found - {thing.id}))
 
 
 def comings_and_goings(case: Case) -> Iterator[Hypothesis]:
@@ -71,8 +121,9 @@ def comings_and_goings(case: Case) -> Iterator[Hypothesis]:
             "changes",
             Ground.CHANGE,
             text,
-            strength=(0.9 if thing.gone else 0.6) * timed,
+            strength=(0.9 if thing.gone or thing.kind in _ACTING else 0.6) * timed,
             time=when,
+            explains=governed(case, thing),
             evidence=clues(thing.clue("last" if thing.gone else "first recorded then")),
             fix=(kubectl(thing.id, "get" if thing.gone else "delete"),),
         )

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from firedrill.agents.sleuth.case import Body, Case, Thing, mapping, parts
 from firedrill.agents.sleuth.families.common import clues, fits, kubectl
+from firedrill.agents.sleuth.graph import Graph
 from firedrill.agents.sleuth.model import Ground, Hypothesis
-from firedrill.agents.sleuth.symptoms import time_of
+from firedrill.agents.sleuth.symptoms import failing, time_of
 from firedrill.core.entity import is_chaos
+
+_HARMLESS = 0.1
+_UNWELL = 0.2
+_NEAR = 3
+"""From a program over its Service and its caller to the caller's Service."""
 
 
 def experiments(case: Case) -> Iterator[Hypothesis]:
     """A chaos experiment that is there; the schedule that makes it, when there is one."""
     seen: set[str] = set()
+    hurt = failing(case)
     for thing in sorted(case.objects.values(), key=lambda item: item.id):
         if not is_chaos(thing.kind) or (
             thing.kind == "Schedule" and "chaos" not in str(thing.body.get("apiVersion"))
@@ -34,12 +41,25 @@ def experiments(case: Case) -> Iterator[Hypothesis]:
             "experiments",
             Ground.EXPERIMENT,
             f"{thing.kind} {thing.name} disturbs {names} on purpose",
+            # one whose targets are all well disturbs nothing that matters
+            strength=1.0 if not hit or _felt(case, hit, hurt) else _HARMLESS,
             time=made,
             explains=hit,
             evidence=clues(thing.clue(f"{_action(thing.spec)} since {made}")),
             fix=(kubectl(top, "delete"),),
         )
     yield from _told_by_events(case, seen)
+
+
+def _felt(case: Case, hit: tuple[str, ...], hurt: Mapping[str, float]) -> bool:
+    """Whether anything that an experiment selects is unwell, or what calls it."""
+    graph = Graph(case)
+    return any(
+        hurt.get(entity, 0.0) >= _UNWELL
+        for victim in hit
+        for entity, steps in graph.reach(victim).items()
+        if steps <= _NEAR
+    )
 
 
 def _told_by_events(case: Case, seen: set[str]) -> Iterator[Hypothesis]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 
 from firedrill.agents.sleuth.case import Case, Happening, Line, parts
 from firedrill.agents.sleuth.families.common import clues, kubectl, undo, unscheduled
@@ -18,6 +19,10 @@ _OWN = re.compile(
     r"memory limit too low|oom-?kill|OCI runtime.*(?:memory|limit)|cannot allocate", re.IGNORECASE
 )
 _RUNTIME = re.compile(r"containerd\.sock|crio\.sock|docker\.sock|cni|network plugin", re.IGNORECASE)
+_API = re.compile(r"^KubeAPI|ApiServer", re.IGNORECASE)
+_EFFORT = frozenset({"cpu", "cpu_saturation", "traffic", "latency", "memory"})
+_STRONG = 0.6
+_SHORTLY, _SOON = timedelta(minutes=10), timedelta(minutes=2)
 _PRESSURE = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 
 
@@ -51,6 +56,40 @@ def nodes(case: Case) -> Iterator[Hypothesis]:
                     time=time_of(pressure.get("lastTransitionTime")),
                     fix=(f"kubectl describe node {node.name}",),
                 )
+
+
+def busy_api(case: Case) -> Iterator[Hypothesis]:
+    """The API server has more to do than before; who came or grew right before it is asked."""
+    slow = [alarm for alarm in case.alarms if _API.search(alarm.name)]
+    busy = [
+        signal
+        for signal in case.signals
+        if "apiserver" in signal.entity and signal.kind in _EFFORT and signal.strength >= _STRONG
+    ]
+    if not slow or not busy or case.onset is None:
+        return
+    for thing in case.all("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job"):
+        if case.top(thing.id) != thing.id:
+            continue
+        grown = [change for change in thing.changes if change.path.endswith(".replicas")]
+        since = thing.first if thing.appeared else grown[0].time if grown else None
+        if since is None or not -_SOON <= case.onset - since <= _SHORTLY:
+            continue
+        yield Hypothesis(
+            thing.id,
+            "nodes",
+            Ground.ANOMALY,
+            f"it {'came' if thing.appeared else 'grew'} right before the API server got busy: {busy[0].text}",
+            strength=0.9,
+            time=since,
+            explains=(case.top(busy[0].entity),),
+            evidence=clues(
+                thing.clue(f"since {since}"),
+                Clue(slow[0].file, slow[0].time, f"alert {slow[0].name}"),
+                Clue(busy[0].source, busy[0].time, busy[0].text),
+            ),
+            fix=(kubectl(thing.id, "scale", "--replicas=0"),),
+        )
 
 
 def units(case: Case) -> Iterator[Hypothesis]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from firedrill.agents.sleuth.case import Body, Case, Thing, listing, mapping, parts
 from firedrill.agents.sleuth.families.common import clues, container_ports, fits, kubectl, undo
-from firedrill.agents.sleuth.graph import addresses, service_named, settings
+from firedrill.agents.sleuth.graph import Graph, addresses, service_named, settings
 from firedrill.agents.sleuth.model import Ground, Hypothesis
 from firedrill.agents.sleuth.symptoms import time_of
 
@@ -60,6 +60,54 @@ def network_policies(case: Case) -> Iterator[Hypothesis]:
             ),
             fix=(kubectl(policy.id, "get", "-o yaml"), kubectl(policy.id, "delete")),
         )
+
+
+def name_lookups(case: Case) -> Iterator[Hypothesis]:
+    """NetworkPolicies that let programs out, yet not to where names are resolved."""
+    for thing in case.workloads:
+        mine = [
+            policy
+            for policy in case.all("NetworkPolicy")
+            if policy.namespace == thing.namespace
+            and _governs(policy, "Egress")
+            and _picks(policy.spec.get("podSelector"), thing)
+        ]
+        rules = [rule for policy in mine for rule in listing(policy.spec, "egress")]
+        named = next(
+            (v for _, _, v in settings(thing) for host, _ in addresses(v) if _is_name(case, thing, host)), ""
+        )
+        if not rules or not named or any(_to_resolver(thing, rule) for rule in rules):
+            continue
+        for policy in mine:
+            made = mapping(policy.body, "metadata").get("creationTimestamp")
+            yield Hypothesis(
+                policy.id,
+                "policies",
+                Ground.CONTRADICTION,
+                f"it does not let {thing.name} resolve names, which {named[:80]} asks for",
+                strength=1.0,
+                explains=(thing.id,),
+                time=time_of(made),
+                evidence=clues(policy.clue(f"no egress to port 53 outside; created {made}")),
+                fix=(kubectl(policy.id, "edit"), kubectl(policy.id, "delete")),
+            )
+
+
+def _is_name(case: Case, thing: Thing, host: str) -> bool:
+    return service_named(case, thing.namespace, host) is not None
+
+
+def _to_resolver(thing: Thing, rule: Body) -> bool:
+    """Whether a rule for what goes out admits questions to a resolver in another namespace."""
+    ports = listing(rule, "ports")
+    if ports and not any(
+        port.get("port") in (None, 53, "dns") and port.get("protocol", "TCP") == "UDP" for port in ports
+    ):
+        return False
+    peers = rule.get("to")
+    if not peers or thing.namespace == "kube-system":
+        return True
+    return any("ipBlock" in peer or "namespaceSelector" in peer for peer in listing(rule, "to"))
 
 
 def _governs(policy: Thing, way: str) -> bool:
@@ -135,6 +183,7 @@ def mesh_policies(case: Case) -> Iterator[Hypothesis]:
                 evidence=clues(policy.clue("action DENY, or nothing allowed")),
                 fix=(kubectl(policy.id, "delete"),),
             )
+    yield from _strangers(case)
     for policy in case.all("PeerAuthentication"):
         outside = [
             thing
@@ -170,26 +219,105 @@ def mesh_policies(case: Case) -> Iterator[Hypothesis]:
             )
 
 
+def _strangers(case: Case) -> Iterator[Hypothesis]:
+    """Policies that allow some callers, of which none is one that calls."""
+    graph = Graph(case)
+    for thing in case.workloads:
+        allowing = [
+            policy
+            for policy in case.all("AuthorizationPolicy")
+            if policy.namespace == thing.namespace
+            and policy.spec.get("action") in (None, "ALLOW")
+            and mapping(policy.spec, "selector", "matchLabels")
+            and fits(mapping(policy.spec, "selector", "matchLabels"), thing.pod_labels)
+        ]
+        callers = _callers(case, graph, thing)
+        rules = [rule for policy in allowing for rule in listing(policy.spec, "rules")]
+        barred = [c for c in callers if not any(_admits(rule, c, thing) for rule in rules)]
+        if not rules or not barred:
+            continue
+        for policy in allowing:
+            yield Hypothesis(
+                policy.id,
+                "policies",
+                Ground.CONTRADICTION,
+                f"{parts(barred[0].id)[2]} calls {thing.name}, and is not among those that it allows",
+                strength=0.95 if len(barred) == len(callers) else 0.7,
+                explains=(thing.id,),
+                time=time_of(mapping(policy.body, "metadata").get("creationTimestamp")),
+                evidence=clues(policy.clue(f"rules {listing(policy.spec, 'rules')!s:.200}")),
+                fix=(kubectl(policy.id, "edit"),),
+            )
+
+
+def _callers(case: Case, graph: Graph, thing: Thing) -> list[Thing]:
+    """The workloads that call one, themselves or through its Services."""
+    fronts = (thing.id, *case.service_of.get(thing.id, ()))
+    found = {
+        case.top(victim)
+        for front in fronts
+        for victim, how in graph.edges.get(front, {}).items()
+        if how == "calls it"
+    }
+    # meshes name a caller by its Service
+    found |= {top for top, own in case.service_of.items() if found.intersection(own)}
+    return [item for item in case.workloads if item.id in found and item.id != thing.id]
+
+
+def _admits(rule: Body, caller: Thing, thing: Thing) -> bool:
+    """Whether the sources of a rule may mean that caller; what is not understood may."""
+    sources = [mapping(item, "source") for item in listing(rule, "from")]
+    if not sources:
+        return True
+    account = caller.pod_spec.get("serviceAccountName") or "default"
+    spiffe = f"cluster.local/ns/{caller.namespace}/sa/{account}"
+    for source in sources:
+        known = {
+            "namespaces": caller.namespace,
+            "principals": spiffe,
+            "serviceAccounts": f"{caller.namespace}/{account}",
+        }
+        if all(
+            key not in known or not isinstance(values, list) or any(_like(v, known[key]) for v in values)
+            for key, values in source.items()
+        ):
+            return True
+    return False
+
+
+def _like(pattern: object, text: str) -> bool:
+    pattern = str(pattern)
+    if pattern.endswith("*"):
+        return text.startswith(pattern[:-1])
+    if pattern.startswith("*"):
+        return text.endswith(pattern[1:])
+    return text == pattern or text.endswith(f"/{pattern}")
+
+
 def name_resolution(case: Case) -> Iterator[Hypothesis]:
     """Pods that look up Services by name while their DNS policy asks the node's resolver."""
     for thing in case.workloads:
         policy = thing.pod_spec.get("dnsPolicy")
-        outward = policy == "Default" or (
-            policy == "None" and not mapping(thing.pod_spec, "dnsConfig").get("nameservers")
-        )
-        if not outward:
+        own = mapping(thing.pod_spec, "dnsConfig")
+        outward = policy == "Default" or (policy == "None" and not own.get("nameservers"))
+        # without search domains only whole names are resolved
+        short = policy == "None" and not own.get("searches")
+        if not outward and not short:
             continue
         named = [
             value
             for _, _, value in settings(thing)
-            if any(service_named(case, thing.namespace, host) for host, _ in addresses(value))
+            for host, _ in addresses(value)
+            if (outward or ".svc." not in host) and service_named(case, thing.namespace, host)
         ]
-        if named:
+        changed = any("dnsPolicy" in change.path or "dnsConfig" in change.path for change in thing.changes)
+        if named or changed:
             yield Hypothesis(
                 thing.id,
                 "policies",
                 Ground.CONTRADICTION,
-                f"dnsPolicy {policy} does not resolve names of Services, such as {named[0]}",
+                f"dnsPolicy {policy} does not resolve {'' if outward else 'short '}names of Services"
+                + (f", such as {named[0]}" if named else ""),
                 evidence=clues(thing.clue(f"dnsPolicy {policy}")),
                 fix=(undo(thing.id),),
             )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from firedrill.agents.sleuth.case import Body, Case, Thing, ident, listing, mapping
-from firedrill.agents.sleuth.families.common import clues, kubectl, last_event, undo, waiting
+from firedrill.agents.sleuth.families.common import clues, kubectl, last_event, troubled_pods, undo, waiting
 from firedrill.agents.sleuth.model import Clue, Ground, Hypothesis
 from firedrill.agents.sleuth.symptoms import failing
 
@@ -21,6 +21,10 @@ _KINDS = {
     "serviceaccount": "ServiceAccount",
     "persistentvolumeclaim": "PersistentVolumeClaim",
 }
+_KEY = re.compile(
+    r"couldn't find key (?P<key>\S+) in (?P<kind>Secret|ConfigMap) [^\s/]+/(?P<name>[a-z0-9.-]+)",
+    re.IGNORECASE,
+)
 _WHERE = frozenset({"FailedMount", "Failed", "FailedCreate", "FailedScheduling", "FailedAttachVolume"})
 
 
@@ -46,7 +50,7 @@ def _missing(
 ) -> Hypothesis:
     target = ident(kind, thing.namespace if thing.namespace != "cluster" else None, name)
     gone = case.objects.get(target)
-    removed = gone is not None and gone.gone
+    removed = (gone is not None and gone.gone) or _unasked(case, thing, name)
     text = f"{thing.kind} {thing.name} needs {kind} {name}, which does not exist"
     entity = target if removed else thing.id
     where = thing.clue(f"{field or 'its pods'} name {kind} {name}") if field else None
@@ -61,6 +65,35 @@ def _missing(
         evidence=clues(told, where, gone.clue("no longer recorded") if gone and removed else None),
         fix=(kubectl(target, "get"), undo(thing.id)),
     )
+
+
+def _unasked(case: Case, thing: Thing, name: str) -> bool:
+    """Whether a workload has long named what is missing, so that it was not the workload that changed."""
+    if case.start is None or thing.appeared or not thing.containers:
+        return False
+    return not any(name in change.after and name not in change.before for change in thing.changes)
+
+
+def missing_keys(case: Case) -> Iterator[Hypothesis]:
+    """A ConfigMap or Secret lacks a key that a container asks for."""
+    for top, pod, _ in troubled_pods(case):
+        for _, _, _, message in waiting(pod):
+            match = _KEY.search(message)
+            thing = case.objects.get(top)
+            if match is None or thing is None:
+                continue
+            target = ident(_KINDS[match["kind"].lower()], pod.namespace, match["name"])
+            asked = not _unasked(case, thing, match["key"])
+            yield Hypothesis(
+                top if asked else target,
+                "references",
+                Ground.REFUSAL,
+                f"{thing.name} asks for key {match['key']}, which {target} does not have"
+                + ("" if asked else f"; {thing.name} has long asked for it"),
+                explains=(top,),
+                evidence=clues(pod.clue(message[:200])),
+                fix=(kubectl(target, "get", "-o yaml"),),
+            )
 
 
 def _told(case: Case, thing: Thing, hurt: dict[str, float]) -> dict[tuple[str, str], Clue]:

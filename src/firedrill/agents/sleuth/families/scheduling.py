@@ -14,6 +14,7 @@ _UNBOUND = re.compile(
     r"unbound immediate PersistentVolumeClaims|didn't find available persistent volumes"
     r"|volume node affinity conflict|didn't match PersistentVolume"
 )
+_PREEMPTED = re.compile(r"Preempted by (?:a )?pod:? ?(?P<who>[\w./-]+)", re.IGNORECASE)
 _TAINT = re.compile(r"untolerated taint \{([^}]*)\}")
 
 
@@ -26,6 +27,32 @@ def scheduling(case: Case) -> Iterator[Hypothesis]:
             if (found.entity, found.summary) not in seen:
                 seen.add((found.entity, found.summary))
                 yield found
+
+
+def preempted(case: Case) -> Iterator[Hypothesis]:
+    """Pods that were put out for others of higher priority: those others are the cause."""
+    uids = {mapping(pod.body, "metadata").get("uid"): pod for pod in case.all("Pod")}
+    hurt: dict[str, list[Happening]] = {}
+    for event in case.events:
+        match = _PREEMPTED.search(event.message) if event.reason == "Preempted" else None
+        if match is None:
+            continue
+        name = match["who"].rpartition("/")[2]
+        pod = uids.get(name) or next((p for p in uids.values() if p.name == name), None)
+        if pod is not None and case.top(pod.id) != case.top(event.entity):
+            hurt.setdefault(case.top(pod.id), []).append(event)
+    for top, events in sorted(hurt.items()):
+        victims = tuple(sorted({case.top(event.entity) for event in events}))
+        yield Hypothesis(
+            top,
+            "scheduling",
+            Ground.REFUSAL,
+            f"its pods put out those of {', '.join(victims[:3])}: {events[0].message[:120]}",
+            time=min((e.first for e in events if e.first), default=None),
+            explains=victims,
+            evidence=clues(*events[:3]),
+            fix=(kubectl(top, "edit"), undo(top)),
+        )
 
 
 def _told(case: Case, top: str, pod: Thing, event: Happening) -> Iterator[Hypothesis]:

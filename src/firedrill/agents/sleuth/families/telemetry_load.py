@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from firedrill.agents.sleuth.case import Case
-from firedrill.agents.sleuth.families.telemetry_profile import EFFECTS, scene_of, suspicion, together
+from firedrill.agents.sleuth.families.telemetry_profile import (
+    EFFECTS,
+    MOST_EXPLAINED,
+    scene_of,
+    suspicion,
+    together,
+)
 from firedrill.agents.sleuth.model import Hypothesis
 
+_FELT = (*sorted(EFFECTS), "cpu", "throttling")
 _CAUSES = (
     "cpu",
     "throttling",
@@ -55,7 +63,10 @@ def load_surge(case: Case) -> Iterator[Hypothesis]:
         felt = max(profile.power(*EFFECTS - {"traffic"}), profile.power("cpu", "throttling"))
         power = together(grown.strength if grown else 0.0) * (0.4 + 0.3 * felt + 0.3 * min(1.0, 3 * below))
         if power >= 0.2 and grown:
-            yield suspicion(
+            found = suspicion(
                 scene, profile.entity, "telemetry_load", f"it gets more requests than before: {grown.text}",
                 power, grown, profile.get("cpu"), profile.get("latency"),
             )  # fmt: skip
+            # load hurts whom it reaches, not who calls
+            reached = [c for c in scene.below(profile.entity) if scene.profiles[c].power(*_FELT) > 0.2]
+            yield replace(found, explains=tuple(dict.fromkeys((*found.explains, *reached)))[:MOST_EXPLAINED])

@@ -80,6 +80,15 @@ class Scene:
                 found.append(caller)
         return found[1:]
 
+    def below(self, entity: str) -> list[str]:
+        """What the component calls and has a profile, directly or not, nearest first."""
+        found, seen = [entity], {entity}
+        for here in found:
+            for callee in sorted(self.callees.get(here, frozenset()) - seen):
+                seen.add(callee)
+                found.append(callee)
+        return [callee for callee in found[1:] if callee in self.profiles]
+
     def blamed_below(self, entity: str, *kinds: str) -> float:
         """The strongest signal of these kinds among what the component calls, however far down."""
         worst, edge, seen = 0.0, [entity], {entity}
