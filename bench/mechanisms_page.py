@@ -8,13 +8,20 @@ APPS = ("online-boutique", "astronomy-shop", "hotel-reservation", "book-info")
 Cells = dict[tuple[str, str], dict[str, Any]]
 _HEAD = """# Every mechanism in every application
 
-Each mechanism of the fault library was injected into a living world of each application that it fits: with
-users, series and rules, on a drawn target. The table says which of the shipped alerts fired for it and after
-how many minutes, `users` where what users got was outside of what is usual (and for how many minutes, each
-weighed by the share of the traffic), and `clear` with the minutes from the repair until all alerts were
-silent, the mechanism was gone and users were served as before. The repair is the one that the mechanism
-itself describes, sent through the API as an operator would; where no call of the API mends it, its part of
-the machine was started again (`clear*`), and evicted pods were deleted.
+Each mechanism of the fault library is injected into a living world of each application that it fits (with
+users, series and rules), on a drawn target, and repaired as soon as it has been noticed. A cell reads:
+
+- an alert and a number: this shipped rule fired so many minutes after the injection;
+- `users` and a number: so many minutes were lost to users, each weighed by the share of the requests that
+  were answered worse than usual; where no alert stands beside it, users alone noticed;
+- `clear` and a number: so many minutes after the repair all alerts were silent, the mechanism was gone and
+  users were served as before;
+- `clear*`: no call of the API mends it, so its part of the machine was started again and evicted pods were
+  deleted; everything else was repaired as the mechanism itself describes, through the API as an operator
+  would;
+- `not as expected`: the symptom that the mechanism names did not show;
+- `no` and a number in brackets: it does not fit, for the reason with that number below the table;
+- `fits`: there are targets, and this pair was not run.
 
 The page is made by `bench/mechanisms.py --page` from what `bench/mechanisms.py` found.
 
@@ -27,11 +34,14 @@ def page(cells: Cells) -> str:
 
     out, reasons = [_HEAD], []
     names = [name for name in faults.library() if any((name, app) in cells for app in APPS)]
-    good = [cell for cell in cells.values() if any(_whole(one) for one in cell.get("tries", ()))]
-    with_targets = [cell for cell in cells.values() if cell.get("targets")]
+    run = [cell for cell in cells.values() if cell.get("tries")]
+    good = [cell for cell in run if any(_whole(one) for one in cell["tries"])]
+    unheard = [cell for cell in run if not any(one["alerts"] for one in cell["tries"])]
+    fit = len(names) * len(APPS) - sum(bool(cell.get("misfit")) for cell in cells.values())
     out.append(
-        f"{len(names)} mechanisms; {len(with_targets)} pairs of a mechanism and an application fit, "
-        f"of which {len(good)} were seen, raised an alert and were clear after the repair.\n\n"
+        f"{len(names)} mechanisms; {fit} pairs of a mechanism and an application fit, {len(run)} of them "
+        f"were run. {len(good)} of these were seen, noticed by an alert or by users, and clear after the "
+        f"repair; in {len(unheard)} no alert fired.\n\n"
     )
     out.append(f"| mechanism | {' | '.join(APPS)} |\n|---|{'---|' * len(APPS)}\n")
     for name in names:
@@ -48,7 +58,7 @@ def _whole(one: dict[str, Any]) -> bool:
 
 def _cell(cell: dict[str, Any] | None, reasons: list[str]) -> str:
     if cell is None:
-        return "not tried"
+        return "fits"
     if "broken" in cell:
         return "broken"
     if cell.get("misfit"):

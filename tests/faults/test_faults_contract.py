@@ -21,7 +21,10 @@ Fresh = Callable[[str], World]
 FAULTS = faults.library()
 USUAL = "online-boutique"
 HOMES = {
-    "book-info": {name for name, fault in FAULTS.items() if fault.family == "mesh"},
+    "book-info": {
+        "invalid-arguments",
+        *(name for name, fault in FAULTS.items() if fault.family == "mesh"),
+    },
     "astronomy-shop": {
         *("chaos-http-patch", "consumer-broker-address-mismatch", "feature-flag-changed"),
         *("missing-config-map", "missing-secret-key", "secret-deleted"),

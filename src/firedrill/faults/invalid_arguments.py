@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from firedrill.faults._changes import ANEW, CONTAINER, Outcome, edit_container
 from firedrill.faults._variants import one_of
 from firedrill.faults.base import Fault, Parameter, Target, register
-from firedrill.faults.fitting import both_ways, on_container, workloads
+from firedrill.faults.fitting import both_ways, main_container, on_container, workloads
+from firedrill.world.kube.programs.catalogue import program_of
+from firedrill.world.kube.programs.launch import unknown_option
+from firedrill.world.kube.programs.reference import parse_reference
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -33,7 +36,16 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
         option = one_of(world, "invalid-arguments", owner, _OPTIONS)
-        yield from both_ways(on_container(world, owner, option=option))
+        if _is_read(world, main_container(world, owner), option):
+            yield from both_ways(on_container(world, owner, option=option))
+
+
+def _is_read(world: World, container: Obj, option: str) -> bool:
+    """Whether the program looks at its options: those that do not run on as before."""
+    reference = parse_reference(str(container["image"]))
+    if reference is None:
+        return False
+    return bool(unknown_option(program_of(world, reference), {**container, "args": [option]}))
 
 
 FAULT = register(
@@ -50,5 +62,6 @@ FAULT = register(
             "A container was given an option that its program does not know. The program says so and ends."
         ),
         fits=_fits,
+        lacks="no program of the application looks at its options",
     )
 )
