@@ -29,6 +29,8 @@ from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telling import requests_of
 from firedrill.world.world import World
 
+pytestmark = pytest.mark.slow
+
 csv.field_size_limit(1 << 24)
 AMOUNT = Amount(traces=0.5, metrics_ms=60_000)
 TRUTH = {

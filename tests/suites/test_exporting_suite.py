@@ -22,6 +22,8 @@ from firedrill.suites.living import Case, CaseFault, Worlds, simulate
 from firedrill.suites.living.truth import tell
 from firedrill.suites.living.writing import scenario_of, text_of
 
+pytestmark = pytest.mark.slow
+
 SMALL = Amount(traces=0.05, metrics_ms=120_000)
 
 

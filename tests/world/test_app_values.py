@@ -94,13 +94,16 @@ def test_every_kind_of_flag_changes_what_it_says() -> None:
             "messages": np.ones(len(graph.edge_call)),
             "leak": np.zeros(len(app.services) + 1),
             "flood": np.zeros(graph.entries),
+            "delay": np.zeros(len(graph.edge_call)),
         }
         values = tuple(value if flag.name == name else 0.0 for flag in app.flags)
         return arrays, apply_flags(graph, values, arrays)
 
     ops = {name: number for number, name in enumerate(graph.op_names)}
     assert changed("adFailure")[0]["op_error"][ops["ad", "get"]] == pytest.approx(0.1)
-    assert changed("imageSlowLoad", 5000)[0]["op_io"][ops["frontend-proxy", "image"]] == 5000
+    slow = changed("imageSlowLoad", 5000)[0]["delay"]
+    assert np.flatnonzero(slow).size == 1
+    assert slow.max() == 5000
     assert changed("adHighCpu")[0]["op_work"][ops["ad", "get"]] == 2400
     flood = changed("loadGeneratorFloodHomepage", 100)[0]["flood"]
     assert [graph.edge_call[n].operation for n in np.flatnonzero(flood)] == ["home"]

@@ -13,6 +13,8 @@ from firedrill.world.app.rules import ANSWER_BYTES, Rule, crowded
 from firedrill.world.kube.chaos import amounts, rules
 from firedrill.world.kube.effects import Effect, like, touches
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("text", "ms"),

@@ -16,6 +16,8 @@ from firedrill.world.kube.chaos import API, KINDS, NAMESPACE, PAUSE, SCHEDULES, 
 from firedrill.world.kube.chaos.kinds import FORCED
 from firedrill.world.kube.objects import Obj, condition, dig, name_of, namespace_of
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data" / "chaos"
 MINUTE = 60_000
 WEB = {"namespaces": ["web"], "labelSelectors": {"app": "page"}}

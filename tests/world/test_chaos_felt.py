@@ -19,6 +19,8 @@ from firedrill.world.kube.objects import Obj, condition, dig, labels_of, name_of
 from firedrill.world.living import make_living
 from firedrill.world.telling import requests_of
 
+pytestmark = pytest.mark.slow
+
 SPACE = "otel-demo"
 
 

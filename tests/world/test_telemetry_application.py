@@ -31,6 +31,8 @@ from firedrill.world.telemetry.traces.describe import Describer
 from firedrill.world.telemetry.traces.spans import make_spans
 from firedrill.world.telling import requests_of
 
+pytestmark = pytest.mark.slow
+
 SHOP = "otel-demo"
 SCRAPE = 15_000
 

@@ -22,6 +22,8 @@ from firedrill.world.living import make_living
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.promql.engine import over_range
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60_000
 TELLTALE = re.compile(r"innocent|herring|firedrill|background.life|harmless|simulat", re.IGNORECASE)
 

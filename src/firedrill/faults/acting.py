@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from firedrill.faults._diff import differences, plain, value_at
+import orjson
+
+from firedrill.faults._diff import Leaf, differences, plain, value_at
 from firedrill.faults.base import Change, Injection
 from firedrill.world.kube import effects
 from firedrill.world.kube.kubelet.state import PARTS, node_of
@@ -67,7 +69,27 @@ def in_place(world: World, change: Change) -> bool:
         return uid_of(now) == uid_of(change.after)
     now_plain = plain(now)
     leaves = list(differences(plain(change.before), plain(change.after)))
-    return all(value_at(now_plain, leaf.path) == leaf.after for leaf in leaves)
+    return all(_still(leaf, value_at(now_plain, leaf.path)) for leaf in leaves)
+
+
+def _still(leaf: Leaf, now: Any) -> bool:
+    """Whether a leaf is as it was left; in a file of JSON, whether that which was changed in it is."""
+    if now == leaf.after:
+        return True
+    before, after, current = (_parsed(text) for text in (leaf.before, leaf.after, now))
+    if before is None or after is None or current is None:
+        return False
+    return all(value_at(current, inner.path) == inner.after for inner in differences(before, after))
+
+
+def _parsed(text: Any) -> dict[str, Any] | None:
+    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        return None
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _node_lacks(world: World, change: Change) -> bool:
