@@ -73,10 +73,8 @@ def unknown(spec: str) -> InputError:
     close = difflib.get_close_matches(spec, names, n=1)
     if close:
         mend = f"did you mean {close[0]!r}?"
-    elif names:
-        mend = "`firedrill suite list` shows the registered suites; a path must exist"
     else:
-        mend = "no suite is registered yet: give a path, or `firedrill suite add PATH`"
+        mend = "`firedrill suite list` shows what there is; give a path, or `firedrill suite add PATH`"
     return InputError(f"no suite and no folder {spec!r}", mend=mend)
 
 
