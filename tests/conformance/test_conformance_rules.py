@@ -40,7 +40,7 @@ SERIES: dict[str, list[float]] = {
 
 def ours(monkeypatch: pytest.MonkeyPatch, version: str) -> list[dict[str, Any]]:
     """For each step the firing alerts, as promtool's file has them; it evaluates at whole steps."""
-    monkeypatch.setattr("firedrill.world.telemetry.rules.book._phase", lambda group, interval: 0)
+    monkeypatch.setattr("firedrill.world.telemetry.rules.book._phase", lambda *_: 0)
     store, book = SeriesStore(), RuleBook(options=promql.dialect(version))
     book.add(read_rules(FILE.read_text(encoding="utf-8"), "rules.yaml"))
     for text, values in SERIES.items():

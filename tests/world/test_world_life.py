@@ -94,9 +94,9 @@ def test_much_is_changed_by_many(lively: World) -> None:
     assert len(told) >= 12
     assert [change.at for change in told] == sorted(change.at for change in told)
     spaces = {change.entity.partition("/")[0] for change in told}
-    assert {"default", "intranet", "reporting", "delivery", "cluster"} <= spaces
+    assert {"default", "intranet", "reporting", "cluster"} <= spaces
     assert sum(change.what.startswith("new version") for change in told) >= 2
-    assert {change.entity.split("/")[1] for change in told} >= {"Deployment", "ConfigMap", "Secret", "Lease"}
+    assert {change.entity.split("/")[1] for change in told} >= {"Deployment", "ConfigMap", "Secret"}
 
 
 def test_changes_leave_the_traces_that_such_changes_leave(lively: World) -> None:
