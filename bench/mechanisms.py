@@ -171,9 +171,9 @@ def brief(done: dict[str, Any]) -> str:
     """A cell in one line."""
     head = f"{done['fault']} x {done['app']} ({done['seconds']} s): "
     if "broken" in done:
-        return head + done["broken"]
+        return f"{head}{done['broken']}"
     if done.get("misfit"):
-        return head + "no: " + done["misfit"]
+        return f"{head}no: {done['misfit']}"
     return head + " | ".join(
         f"{one['about'].rpartition('/')[2]}: shown {one['shown']} alerts {one['alerts']} lost {one['lost']} "
         f"cleared {one['cleared']}"

@@ -32,7 +32,8 @@ def page(cells: Cells) -> str:
     """The page, in Markdown."""
     from firedrill import faults
 
-    out, reasons = [_HEAD], []
+    out = [_HEAD]
+    reasons: list[str] = []
     names = [name for name in faults.library() if any((name, app) in cells for app in APPS)]
     run = [cell for cell in cells.values() if cell.get("tries")]
     good = [cell for cell in run if any(_whole(one) for one in cell["tries"])]
