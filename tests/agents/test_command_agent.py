@@ -360,11 +360,13 @@ async def test_a_call_that_outlives_its_program_is_counted(monkeypatch: pytest.M
 
     async def program(workspace: Workspace) -> CommandResult:
         left.append(asyncio.create_task(workspace.ask()))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            while not server.seen:
+                await asyncio.sleep(0.01)
         workspace.answer()
         return done()
 
-    with ScriptedServer(Script([Slow(0.4), Say("late")])) as server:
+    with ScriptedServer(Script([Slow(0.4), Say("late")]), keep=1) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         played = await play(program, make("command:bash", model="openai/m-1"))
     assert played.result.outcome is Outcome.SUBMITTED

@@ -255,3 +255,19 @@ def test_the_same_case_is_the_same_incident_in_every_process() -> None:
     ]
     assert len(outputs[0]) > 1000
     assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize(
+    ("choice", "mend"),
+    [
+        (Choice(1, mechanisms=("service-selector-mismatc",)), "service-selector-mismatch"),
+        (Choice(1, mechanisms=("qqqqqqqq",)), "docs/faults.md"),
+        (Choice(1, applications=("nope",)), "book-info"),
+        (Choice(1, difficulty="absurd"), "hard"),
+    ],
+)
+def test_what_cannot_be_drawn_leaves_no_folder(tmp_path: Path, choice: Choice, mend: str) -> None:
+    with pytest.raises(InputError) as refused:
+        generate(Wanted(choice, 1), tmp_path / "suite", processes=1)
+    assert mend in (refused.value.mend or "")
+    assert not (tmp_path / "suite").exists()

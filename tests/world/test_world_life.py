@@ -247,11 +247,16 @@ def test_a_job_that_fails_leaves_no_failed_pod_behind(lively: World) -> None:
 
 
 def test_others_give_up_what_has_gone(moved_in: World) -> None:
-    Client(moved_in).delete("namespaces", "", "intranet")
-    moved_in.run_for(2 * MINUTE)
     twin = moved_in.fork()
     life.begin(twin, 3)
-    twin.run_for(5 * MINUTE)
+    Client(twin).delete("namespaces", "", "intranet")
+    twin.run_for(2 * MINUTE)
+    since = twin.now
+    twin.run_for(40 * MINUTE)
+    assert twin.cluster.store.get("namespaces", "", "intranet") is None
+    later = [one for one in life.changes(twin) if one.at > since]
+    assert later
+    assert not [one for one in later if one.entity.startswith("intranet/")]
 
 
 def test_programs_complain_of_nothing_now_and_then(lively: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -77,4 +78,6 @@ def find(name: str) -> Fault:
     for fault in known.values():
         if name == fault.id or name in fault.aliases:
             return fault
-    raise InputError(f"there is no fault {name!r}", mend=f"take one of {', '.join(library())}")
+    close = get_close_matches(name, [*known, *itbench_namings()], n=3)
+    mend = f"did you mean {' or '.join(close)}?" if close else "`docs/faults.md` lists them"
+    raise InputError(f"there is no fault {name!r}", mend=mend)

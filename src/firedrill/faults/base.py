@@ -159,10 +159,6 @@ class Step:
         return command_of(self)
 
 
-def _every(world: World) -> Iterable[Target]:
-    raise NotImplementedError  # stands for the targets by the parameters: see `fitting.targets`
-
-
 def _inverse(world: World, injection: Injection) -> tuple[Step, ...]:
     from firedrill.faults.repairing import inverse
 
@@ -219,16 +215,11 @@ class Fault:
     text: str = ""
     spreads: Spreads = "workload"
     felt: Felt = "users"
-    fits: Callable[[World], Iterable[Target]] = _every
+    fits: Callable[[World], Iterable[Target]] | None = None
     lacks: str = ""
     repair: Callable[[World, Injection], tuple[Step, ...]] | None = _inverse
     diagnosis: str = ""
     active: Callable[[World, Injection], bool] = _still
-
-    @property
-    def by_parameters(self) -> bool:
-        """Whether its targets follow from its parameters alone."""
-        return self.fits is _every
 
 
 _FAULTS: dict[str, Fault] = {}

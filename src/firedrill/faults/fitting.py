@@ -28,7 +28,7 @@ _HOSTS = re.compile(r"(?:^|//|@|,)([a-z][a-z0-9-]*)(?=[.:/,]|$)")
 
 def targets(fault: Fault, world: World) -> tuple[Target, ...]:
     """Every set of arguments that makes sense in this world, in a stable order; see `Fault.fits`."""
-    found = _by_parameters(fault, world) if fault.by_parameters else fault.fits(world)
+    found = _by_parameters(fault, world) if fault.fits is None else fault.fits(world)
     return tuple(islice(found, _MOST))
 
 

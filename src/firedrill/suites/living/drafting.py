@@ -151,20 +151,32 @@ def _others(choice: Choice) -> Mapping[str, tuple[str, ...]]:
     return out
 
 
-def _cells(choice: Choice) -> list[tuple[str, list[str]]]:
-    """Mechanisms with the applications that they fit, the rarest first."""
-    known = fitting()
+def _checked(choice: Choice) -> list[str]:
+    """The mechanisms that were named, after a look at everything that costs no world to see.
+
+    Raises:
+        InputError: something that was named is not there.
+    """
+    from firedrill import faults
+    from firedrill.world.app import application_names
+
+    if choice.difficulty:
+        _known(choice.difficulty)
     for name in choice.applications:
-        if all(name not in where for where in known.values()):
-            names = sorted({item for where in known.values() for item in where})
+        if name not in application_names():
             raise InputError(
                 f"there is no application {name!r}",
                 field="application",
-                mend=f"take one of {', '.join(names)}",
+                mend=f"take one of {', '.join(application_names())}",
             )
-    from firedrill import faults
+    return [faults.find(name).id for name in choice.mechanisms]
 
-    wanted = [faults.find(name).id for name in choice.mechanisms] or list(known)
+
+def _cells(choice: Choice) -> list[tuple[str, list[str]]]:
+    """Mechanisms with the applications that they fit, the rarest first."""
+    named = _checked(choice)
+    known = fitting()
+    wanted = named or list(known)
     cells = []
     for mechanism in wanted:
         fits = [

@@ -103,6 +103,7 @@ def generate(wanted: Wanted, out: Path, *, processes: int = 2, progress: Progres
     Raises:
         InputError: the folder holds something else, nothing can be drawn, or too little is kept.
     """
+    next(slots(wanted.choice))  # what cannot be drawn leaves no folder behind
     work = _begin(wanted, out)
     done = _read(work)
     _work(wanted, work, done, processes, progress)
