@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
 GRACE_SECONDS = 2
 _BACKLOG = 2048
@@ -42,18 +43,35 @@ def listener(port: int = 0) -> socket.socket:
     return out
 
 
+def unix_listener(path: Path) -> socket.socket:
+    """A socket in a folder, which whoever may write there may reach.
+
+    Raises:
+        OSError: there is something already, or the path is too long.
+    """
+    out = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        out.bind(str(path))
+        out.listen(_BACKLOG)
+    except OSError:
+        out.close()
+        raise
+    return out
+
+
 @contextlib.asynccontextmanager
 async def running(app: Any, on: socket.socket, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve an application on a listening socket until the context is left; gives its address.
+    """Serve an application on a listening socket until the context is left.
 
-    The socket is closed at the end.
+    Gives its address, or the path of a Unix socket. The socket is closed at the end.
     """
     server = _server(app, tls)
     task = asyncio.ensure_future(server.serve(sockets=[on]))
     try:
         while not server.started and not task.done():
             await asyncio.sleep(0.005)
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{on.getsockname()[1]}"
+        place = on.getsockname()
+        yield place if isinstance(place, str) else f"{'https' if tls else 'http'}://127.0.0.1:{place[1]}"
     finally:
         server.should_exit = True
         server.force_exit = True
@@ -143,4 +161,4 @@ def _server(app: Any, tls: ssl.SSLContext | None) -> Any:
     return Quiet(config)
 
 
-__all__ = ["Guarded", "listener", "running"]
+__all__ = ["Guarded", "listener", "running", "unix_listener"]

@@ -103,7 +103,7 @@ class Host:
         self.catch_up()
         cost = self.pace.write_ms if write else self.pace.read_ms
         if cost:
-            self._run(cost)
+            self.go_on(cost)
 
     def catch_up(self) -> None:
         """Let the world follow the wall clock, for a bounded time; what is left over waits.
@@ -117,11 +117,12 @@ class Host:
         while self._due >= 1:
             step = min(int(self._due), STEP_MS)
             self._due -= step
-            self._run(step)
+            self.go_on(step)
             if self._clock() - now > _BUDGET_SECONDS:
                 return
 
-    def _run(self, ms: int) -> None:
+    def go_on(self, ms: int) -> None:
+        """Let so much virtual time pass, and tell the watchers what happens."""
         while ms > 0:
             step = min(ms, STEP_MS)
             self.world.run_for(step)
