@@ -263,6 +263,8 @@ class Facts(Record):
     diffs: tuple[Diff, ...] = ()
     writes: tuple[Written, ...] = ()
     requests: tuple[RequestLine, ...] = ()
+    limit_ms: Annotated[int, Field(ge=0)] = 0
+    """The cap of virtual time from `ts` on; 0 for none."""
     escalation_expected: bool = False
     """The scenario says that handing over to a person is the best act."""
     notes: dict[str, Any] = Field(default_factory=dict)
