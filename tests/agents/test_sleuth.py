@@ -41,7 +41,7 @@ TABLES = ("events", "objects", "logs", "traces", "metrics", "alerts")
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate_suite(tmp_path_factory.mktemp("suite"), count=4, seed=3, scale=0.05)
+    return generate_suite(tmp_path_factory.mktemp("suite"), count=2, seed=3, scale=0.01)
 
 
 @pytest.fixture(scope="module")

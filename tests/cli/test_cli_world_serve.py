@@ -72,16 +72,14 @@ def test_all_addresses_answer_about_the_same_world(served: Mapping[str, Any]) ->
 
 def test_what_watches_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only the objects of an application, or all but its users."""
-    process, told = _started(
-        "--app", "online-boutique", "--bare-manifests", "--kubeconfig", str(tmp_path / "a")
-    )
+    process, told = _started("--app", "book-info", "--bare-manifests", "--kubeconfig", str(tmp_path / "a"))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 0
     assert set(told["addresses"]) == {"kubernetes"}
     quiet = [
         "--app",
-        "online-boutique",
+        "book-info",
         "--no-traffic",
         "--history",
         "1",

@@ -28,13 +28,13 @@ def rates(a: float, b: float, *, n: int, times: int, seed: int, repeats: int = 1
 
 @pytest.mark.parametrize(("n", "repeats"), [(8, 1), (20, 3), (59, 3)])
 def test_equal_agents_are_seldom_told_apart(n: int, repeats: int) -> None:
-    """The promise of the test: a wrong verdict in at most 5 % (and noise of 400 experiments)."""
-    found = rates(0.45, 0.45, n=n, times=400, seed=n, repeats=repeats)
-    assert found["a_better"] + found["b_better"] <= 0.05 + 2.5 * (0.05 * 0.95 / 400) ** 0.5
+    """The promise of the test: a wrong verdict in at most 5 % (and noise of 200 experiments)."""
+    found = rates(0.45, 0.45, n=n, times=200, seed=n, repeats=repeats)
+    assert found["a_better"] + found["b_better"] <= 0.05 + 2.5 * (0.05 * 0.95 / 200) ** 0.5
 
 
 def test_a_clear_difference_is_found_and_has_the_right_sign() -> None:
-    found = rates(0.75, 0.35, n=59, times=100, seed=3, repeats=3)
+    found = rates(0.75, 0.35, n=59, times=50, seed=3, repeats=3)
     assert found["a_better"] >= 0.97
     assert found["b_better"] == 0
 
@@ -47,10 +47,10 @@ def test_the_number_of_scenarios_asked_for_would_have_told() -> None:
     assert more is not None
     total = int(((1.96 + 0.8416) * population.std() / abs(population.mean())) ** 2) + 1
     decided = 0
-    for _ in range(200):
+    for _ in range(100):
         draw = generator.choice(population, size=total)
         decided += compare(table(draw), table(np.zeros(total)), resamples=500).verdict == "a_better"
-    assert 0.7 <= decided / 200 <= 0.92
+    assert 0.68 <= decided / 100 <= 0.92
 
 
 def test_too_few_scenarios_can_never_decide() -> None:

@@ -107,10 +107,10 @@ def test_what_deviates_is_found_with_its_moment(incident: Incident, told: Told) 
     assert all(incident.times.fault <= at <= incident.times.end for at in found.values())
 
 
-def test_a_healthy_world_does_not_deviate_from_itself(worlds: Worlds) -> None:
+def test_a_healthy_world_does_not_deviate_from_itself(worlds: Worlds, incident: Incident) -> None:
     quiet = CaseFault("permissions-revoked", {}, AT)
     twin = worlds.healthy(CASE)
-    times = simulate(CASE, worlds).times
+    times = incident.times
     world = twin.at(times.end)
     same = Incident(
         replace(CASE, faults=(quiet,)),
