@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.gateway.kubernetes import Gateway, Host, Identity, Pace, certificates, kubeconfig
 from firedrill.gateway.servers import Guarded, listener, running
+from firedrill.gateway.witnessing import Witnessed
 from firedrill.world.kube.api.request import ADMIN, User
 
 if TYPE_CHECKING:
+    from firedrill.core.living import Api
     from firedrill.world.world import World
 
 TICK_SECONDS = 0.1
@@ -82,8 +84,8 @@ async def served(
         server = await stack.enter_async_context(running(Gateway(host), on or listener(), tls))
         told = {}
         if telemetry or (telemetry is None and is_watched(world)):
-            for name, app in _watchers(host).items():
-                told[name] = await stack.enter_async_context(running(Guarded(app, host.defects), listener()))
+            for name, app in watchers(host).items():
+                told[name] = await stack.enter_async_context(running(app, listener()))
         ticking = asyncio.ensure_future(_follow(host))
         try:
             yield Served(host, server, certificate, told)
@@ -100,18 +102,20 @@ def is_watched(world: World) -> bool:
     return any(name == "Metering" for name, _ in world.cluster.parts()) and world.cluster.part(Metering).on
 
 
-def _watchers(host: Host) -> dict[str, Any]:
+def watchers(host: Host) -> dict[str, Any]:
+    """Prometheus, Alertmanager, Loki and Jaeger of a host, with its guard and witness before them."""
     from firedrill.gateway.jaeger import Jaeger
     from firedrill.gateway.loki import Loki
     from firedrill.gateway.prometheus import HostWatched, alertmanager_app, prometheus_app
 
     watched = HostWatched(host)
-    return {
+    apps: dict[Api, Any] = {
         "prometheus": prometheus_app(watched),
         "alertmanager": alertmanager_app(watched),
         "loki": Loki(host),
         "jaeger": Jaeger(host),
     }
+    return {name: Witnessed(Guarded(app, host.defects), host, name) for name, app in apps.items()}
 
 
 async def _follow(host: Host) -> None:
@@ -121,4 +125,4 @@ async def _follow(host: Host) -> None:
         host.catch_up()
 
 
-__all__ = ["Served", "addresses", "identity", "is_watched", "listener", "served"]
+__all__ = ["Served", "addresses", "identity", "is_watched", "listener", "served", "watchers"]

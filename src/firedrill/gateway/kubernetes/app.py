@@ -8,7 +8,9 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from firedrill.gateway.kubernetes import bodies, exchange, identity, negotiate, paths, query, static
+from firedrill.gateway.kubernetes import bodies, exchange, guarding, identity, negotiate, paths, query, static
+from firedrill.gateway.kubernetes.guarding import Seen
+from firedrill.gateway.kubernetes.recording import Note
 from firedrill.gateway.kubernetes.views import Renderer
 from firedrill.gateway.kubernetes.watching import Stream
 from firedrill.gateway.kubernetes.wire import (
@@ -23,7 +25,8 @@ from firedrill.gateway.kubernetes.wire import (
     warning_headers,
 )
 from firedrill.world.kube.api import ApiError, errors, server
-from firedrill.world.kube.api.request import Request, User, Verb
+from firedrill.world.kube.api.request import Request, Response, User, Verb
+from firedrill.world.kube.objects import name_of
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.host import Host
@@ -83,7 +86,9 @@ def _audit_id() -> bytes:
 class Call:
     """One HTTP request or WebSocket of one client."""
 
-    __slots__ = ("_audit_id", "_host", "_path", "_receive", "_scope", "_send", "_started", "_user")
+    __slots__ = (
+        "_audit_id", "_host", "_note", "_path", "_receive", "_scope", "_send", "_sender", "_started", "_user",
+    )  # fmt: skip
 
     def __init__(self, host: Host, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         self._host = host
@@ -93,14 +98,28 @@ class Call:
         self._path = path
         self._audit_id = _audit_id()
         self._started = False
+        self._sender: User
         self._user: User
+        self._note: Note | None = None
+        if host.witness is not None:
+            self._note = Note(host, scope, path)
+            self._send = self._note.counting(send)
 
     async def answer(self) -> None:
-        """Do what is asked, or say why not."""
+        """Do what is asked, or say why not; then tell the witness."""
+        try:
+            await self._answer()
+        finally:
+            if self._note is not None:
+                self._note.tell()
+
+    async def _answer(self) -> None:
         try:
             answer = await self._carry_out()
         except ApiError as refusal:
             answer = failure(refusal)
+            if self._note is not None:
+                self._note.refused(refusal.code, refusal.reason)
         except OSError:
             if not self._started:
                 raise
@@ -132,8 +151,10 @@ class Call:
             raise ApiError(414, "BadRequest", "the request URI is too long")
         self._host.arrive(write=method not in {"GET", "HEAD"})
         world = self._host.world
-        user = identity.authenticate(self._host, scope)
-        self._user = identity.acting(world, user, scope)
+        self._sender = identity.authenticate(self._host, scope)
+        if self._note is not None:
+            self._note.arrived(self._sender.name, raw)
+        self._user = identity.acting(world, self._sender, scope)
         target = paths.parse(self._path)
         if target is None:
             identity.check_path(world, self._user, method, self._path)
@@ -146,8 +167,9 @@ class Call:
             raise errors.no_such_path()
         if target.subresource in exchange.STREAMS and target.subresource in kind.subresources:
             self._started = True
+            wire = (scope, self._receive, self._send)
             return await exchange.serve(
-                self._host, target, self._user, scope, self._receive, self._send, self._audit_id
+                self._host, target, kind, self._user, *wire, self._audit_id, self._admit
             )
         if target.rest or scope["type"] == "websocket":
             raise errors.no_such_path()
@@ -164,6 +186,8 @@ class Call:
             self._host.world, kind, wanted, include=asked.include, pretty=asked.options.pretty
         )
         request = self._request(target, kind, verb, asked, raw)
+        bare = bool(wanted.shape) and (wanted.shape != "Table" or asked.include != "Object")
+        await self._admit(request, kind, bare=bare, streams=verb == "watch")
         if verb == "watch":
             stream = Stream(self._host, request, asked, kind, renderer)
             self._started = True
@@ -171,13 +195,45 @@ class Call:
             return None
         if verb == "list":
             query.check_list(asked)
-        response = server.handle(self._host.world, request)
+        response = self._handle(request, kind, bare=bare)
         return Answer(
             response.code,
             renderer.answer(response.obj),
             renderer.media_type,
             warning_headers(response.warnings),
         )
+
+    async def _admit(
+        self,
+        request: Request,
+        kind: Kind,
+        *,
+        bare: bool = False,
+        command: tuple[str, ...] = (),
+        streams: bool = False,
+    ) -> None:
+        """Let the guard decide; what is written down of the request is known from here on."""
+        note = self._note
+        if note is not None:
+            note.means(request, kind)
+            note.streams = streams
+            note.dry(server.options_in_force(request).dry_run)
+        if self._host.guard is not None:
+            seen = Seen(self._sender, bare, command)
+            await guarding.admit(self._host, request, kind, seen, note.decided if note is not None else None)
+
+    def _handle(self, request: Request, kind: Kind, *, bare: bool) -> Response:
+        note = self._note
+        if note is None:
+            return server.handle(self._host.world, request)
+        note.before()
+        response = server.handle(self._host.world, request)
+        note.after()
+        if request.verb == "create":
+            note.name(name_of(response.obj))
+        if kind.resource == "secrets" and not bare and not request.subresource:
+            note.discloses(response.obj)
+        return response
 
     def _request(
         self, target: paths.Target, kind: Kind, verb: Verb, asked: query.Query, raw: bytes

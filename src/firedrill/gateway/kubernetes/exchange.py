@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Protocol
 
 from firedrill.gateway.kubernetes import execution, logs, query
 from firedrill.gateway.kubernetes.wire import Answer, Receive, Scope, Send, header
@@ -13,13 +14,35 @@ from firedrill.world.kube.objects import Obj
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.host import Host
     from firedrill.gateway.kubernetes.paths import Target
+    from firedrill.world.kube.kinds import Kind
 
 STREAMS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _VERBS: dict[str, Verb] = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}
 
 
+class Admit(Protocol):
+    """Asks whether a request may be carried out."""
+
+    def __call__(
+        self, request: Request, kind: Kind, *, command: tuple[str, ...] = (), streams: bool = False
+    ) -> Awaitable[None]:
+        """Come back if it may.
+
+        Raises:
+            ApiError: it may not.
+        """
+
+
 async def serve(
-    host: Host, target: Target, user: User, scope: Scope, receive: Receive, send: Send, audit_id: bytes
+    host: Host,
+    target: Target,
+    kind: Kind,
+    user: User,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    audit_id: bytes,
+    admit: Admit,
 ) -> Answer | None:
     """Carry out a stream; an answer is returned where there is nothing to stream.
 
@@ -40,6 +63,7 @@ async def serve(
         user=user,
         user_agent=header(scope, b"user-agent")[:256],
     )
+    await admit(request, kind, command=asked.every.get("command", ()), streams=_follows(asked))
     server.permit(host.world, request)
     if target.subresource == "proxy":
         raise ApiError(
@@ -65,6 +89,10 @@ async def serve(
         )
     await execution.run(host, command, scope, receive, send)
     return None
+
+
+def _follows(asked: query.Query) -> bool:
+    return asked.first.get("follow", "") in logs.TRUE and asked.first.get("previous", "") not in logs.TRUE
 
 
 def _pod(host: Host, target: Target) -> Obj:

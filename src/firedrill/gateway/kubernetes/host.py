@@ -12,6 +12,8 @@ from firedrill.gateway.kubernetes.hub import Hub
 from firedrill.world.kube.api.request import User
 
 if TYPE_CHECKING:
+    from firedrill.core.living import RequestLine
+    from firedrill.gateway.kubernetes.guarding import Guard
     from firedrill.world.world import World
 
 STEP_MS = 5_000
@@ -61,6 +63,8 @@ class Host:
         hub: its open watches.
         waiting: how many followed logs are open.
         defects: what went wrong inside of the gateway, newest last; empty in a correct program.
+        guard: is asked before each request; None lets all pass that the API does.
+        witness: is told of each request of any of the host's APIs after it; None for nobody.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class Host:
         self.hub = Hub(world)
         self.waiting = 0
         self.defects: deque[str] = deque(maxlen=20)
+        self.guard: Guard | None = None
+        self.witness: Callable[[RequestLine], None] | None = None
         self._users: Mapping[str, User] = {item.token: item.user for item in self.identities}
         self._clock = clock
         self._seen = clock()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TEXT = b"text/plain"
 _POLL_SECONDS = 0.2
-_TRUE = {"true", "1", "True", "t", "T", "TRUE"}
+TRUE = {"true", "1", "True", "t", "T", "TRUE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def _asked(host: Host, pod: Obj, query: Query) -> _Asked:
         since_ms = host.world.now - numbers["sinceSeconds"] * 1000
     return _Asked(
         container=containers.choose(pod, first.get("container", ""), verb="log"),
-        follow=first.get("follow", "") in _TRUE,
-        previous=first.get("previous", "") in _TRUE,
-        timestamps=first.get("timestamps", "") in _TRUE,
+        follow=first.get("follow", "") in TRUE,
+        previous=first.get("previous", "") in TRUE,
+        timestamps=first.get("timestamps", "") in TRUE,
         tail=numbers["tailLines"],
         since_ms=since_ms,
         limit=numbers["limitBytes"],

@@ -67,17 +67,9 @@ def delete_collection(world: World, request: Request, kind: Kind) -> Response:
     Raises:
         ApiError: a selector is malformed, or a deletion is not admitted.
     """
-    chosen = parse_filter(kind, request.options)
     options = _options(request)
-    items = [
-        obj
-        for obj in world.cluster.store.list(kind.resource, request.namespace or None)
-        if not chosen or chosen.takes(obj)
-    ]
-    if options.limit:
-        items = items[: options.limit]
     answered = []
-    for obj in items:
+    for obj in chosen(world, request, kind):
         rules.admit(world, request, kind, None, obj)
         plan = planned(world, kind.resource, obj, options)
         if not options.dry_run:
@@ -86,6 +78,24 @@ def delete_collection(world: World, request: Request, kind: Kind) -> Response:
     meta_ = {"resourceVersion": str(world.cluster.store.rv)}
     body = {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": meta_, "items": answered}
     return Response(200, body)
+
+
+def chosen(world: World, request: Request, kind: Kind) -> list[Obj]:
+    """What a delete or deletecollection is about.
+
+    Raises:
+        ApiError: the object is not there, or a selector is malformed.
+    """
+    if request.verb == "delete":
+        return [stored(world, kind, request.namespace, request.name)]
+    wanted = parse_filter(kind, request.options)
+    items = [
+        obj
+        for obj in world.cluster.store.list(kind.resource, request.namespace or None)
+        if not wanted or wanted.takes(obj)
+    ]
+    limit = request.options.limit
+    return items[:limit] if limit else items
 
 
 def _options(request: Request) -> Options:

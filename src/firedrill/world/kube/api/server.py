@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from firedrill.world.kube import audit
@@ -19,13 +19,26 @@ from firedrill.world.kube.api import (
     writing,
 )
 from firedrill.world.kube.api.errors import ApiError
-from firedrill.world.kube.api.request import Request, Response
+from firedrill.world.kube.api.request import Options, Request, Response
+from firedrill.world.kube.objects import Obj, dig
 
 if TYPE_CHECKING:
     from firedrill.world.kube.kinds import Kind
     from firedrill.world.world import World
 
-__all__ = ["components", "find_kind", "handle", "pods", "services", "subresources", "watch"]
+__all__ = [
+    "Preview",
+    "components",
+    "find_kind",
+    "handle",
+    "options_in_force",
+    "permit",
+    "pods",
+    "preview",
+    "services",
+    "subresources",
+    "watch",
+]
 
 _VERBS = {
     "get": reading.get,
@@ -131,3 +144,69 @@ def permit(world: World, request: Request) -> Kind:
         raise
     audit.record(world, request, 200, "", "")
     return kind
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a write would come to.
+
+    Attributes:
+        options: in force, those of a body included; `dry_run` says whether nothing would be stored.
+        before: the object, or its `Scale`, as it is; None where it is not there.
+        after: the same as it would be, in the version in which it is stored; None for deletions.
+        touched: what would be deleted; None where it is no deletion.
+    """
+
+    options: Options
+    before: Obj | None = None
+    after: Obj | None = None
+    touched: tuple[Obj, ...] | None = None
+
+
+def preview(world: World, request: Request) -> Preview:
+    """Find out what a write would come to. Nothing is stored, and nothing is noted in the audit.
+
+    Raises:
+        ApiError: as `handle` would.
+    """
+    kind = find_kind(world, request)
+    stored = rules.stored_kind(world, kind)
+    rules.authorize(world, replace(request, notes={}))
+    options = options_in_force(request)
+    trial = replace(request, options=replace(request.options, dry_run=True), notes={})
+    if request.verb in {"delete", "deletecollection"} and not request.subresource:
+        chosen = deleting.chosen(world, request, stored)
+        _dispatch(world, trial, kind)
+        return Preview(options, touched=tuple(chosen))
+    if request.subresource == "eviction":
+        pod = writing.stored(world, stored, request.namespace, request.name)
+        _dispatch(world, trial, kind)
+        return Preview(options, touched=(pod,))
+    before: Obj | None = None
+    if request.name:
+        before = world.cluster.store.get(stored.resource, request.namespace, request.name)
+    special = strategy.subresource_handler(kind.resource, request.subresource)
+    if special is None:
+        if request.subresource not in {"", "status"}:
+            raise errors.method_not_allowed()
+        allowed = kind.subresources[request.subresource].verbs if request.subresource else kind.verbs
+        if request.verb not in allowed:
+            raise errors.method_not_allowed()
+        return Preview(options, before, _VERBS[request.verb](world, trial, stored).obj)
+    if request.subresource == "scale":
+        before = special(world, replace(trial, verb="get", body=None, patch_type=None), kind).obj
+    return Preview(options, before, special(world, trial, kind).obj)
+
+
+def options_in_force(request: Request) -> Options:
+    """The options in force; a dry run of what honours none is none."""
+    if request.verb in {"delete", "deletecollection"}:
+        return rules.delete_options(request)
+    if request.subresource == "token":
+        return replace(request.options, dry_run=False)
+    if request.subresource == "eviction":
+        given = dig(request.body, "deleteOptions", default={})
+        inner = replace(request, body={"kind": "DeleteOptions", **given}, options=Options())
+        options = rules.delete_options(inner)
+        return replace(options, dry_run=options.dry_run or request.options.dry_run)
+    return request.options
