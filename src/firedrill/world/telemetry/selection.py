@@ -39,6 +39,22 @@ class Times(NamedTuple):
     last: int
 
 
+class Going(NamedTuple):
+    """The rows that go on, where some do.
+
+    Attributes:
+        places: of them among all rows; None where all of them go on.
+        rows: their numbers.
+        times: when they are scraped.
+        ended: the slot in which the last of the others ended; -1 where there are no others.
+    """
+
+    places: Ints | None
+    rows: Ints
+    times: Times
+    ended: int
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of chunks with their lives, which do not change while a selection holds.
@@ -47,7 +63,7 @@ class Rows:
         positions: of their series in the selection, each once.
         rows: numbers of the rows.
         offset, born, dead: in ms and slots (`FAR` where a row goes on).
-        times: where all go on.
+        going: those that go on; None where none does.
     """
 
     positions: Ints
@@ -55,7 +71,12 @@ class Rows:
     offset: Ints
     born: Ints
     dead: Ints
-    times: Times | None = None
+    going: Going | None = None
+
+    @property
+    def times(self) -> Times | None:
+        """When they are scraped, where all go on."""
+        return self.going.times if self.going is not None and self.going.places is None else None
 
     def lives(self, store: SeriesStore) -> tuple[Ints, Ints]:
         """First slot and end slot (not included) of each row, as kept and as scraped until now."""
@@ -156,11 +177,15 @@ def choose(store: SeriesStore, numbers: tuple[int, ...], labels: LabelSets) -> S
 def _rows(store: SeriesStore, positions: list[int], rows: list[int]) -> Rows:
     places = np.array(rows, np.int64)
     offset, born, dead = store.spans(places)
-    times = None
-    if len(rows) and int(dead.min()) == FAR:
-        apart, picks, codes = np.unique(offset, return_index=True, return_inverse=True)
-        times = Times(codes, picks, apart, int(born.min()), int(born.max()))
-    return Rows(np.array(positions, np.int64), places, offset, born, dead, times)
+    going = None
+    on = (dead == FAR).nonzero()[0]
+    if len(on):
+        whole = len(on) == len(rows)
+        apart, picks, codes = np.unique(offset[on], return_index=True, return_inverse=True)
+        times = Times(codes, picks, apart, int(born[on].min()), int(born[on].max()))
+        ended = -1 if whole else int(dead[dead < FAR].max())
+        going = Going(None if whole else on, places if whole else places[on], times, ended)
+    return Rows(np.array(positions, np.int64), places, offset, born, dead, going)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,24 +299,30 @@ def _pick(array: NDArray[Any], index: Ints) -> NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest sample of each series at a moment: values, whether there is any, times in ms."""
+    """The newest sample of each series at a moment: value, whether there is any (None: always), time in ms."""
 
     values: Floats
-    there: Bools
+    there: Bools | None
     times: Ints
 
 
 def newest(store: SeriesStore, chosen: Selection, at_ms: int, lookback_ms: int, *, left_open: bool) -> Newest:
     """The newest samples of the scraped series of a selection that are not too old."""
+    if len(chosen.single.rows) == len(chosen):
+        every = _of_all(store, chosen.single, at_ms, lookback_ms)
+        if every is not None:
+            return every
     single = _newest(store, chosen.single, at_ms, lookback_ms, left_open=left_open)
     if len(chosen.single.rows) == len(chosen):
         return single
     count = len(chosen)
+    assert single.there is not None
     values, there, times = np.zeros(count), np.zeros(count, bool), np.zeros(count, np.int64)
     where = chosen.single.positions
     values[where], there[where], times[where] = single.values, single.there, single.times
     if len(chosen.joint.rows):
         every = _newest(store, chosen.joint, at_ms, lookback_ms, left_open=left_open)
+        assert every.there is not None
         begun = every.times >= chosen.joint.born * store.interval_ms + chosen.joint.offset
         latest = np.full(len(chosen.joint.positions), -FAR, np.int64)
         np.maximum.at(latest, chosen.owner[begun], every.times[begun])
@@ -299,6 +330,29 @@ def newest(store: SeriesStore, chosen: Selection, at_ms: int, lookback_ms: int, 
         where = chosen.joint.positions[chosen.owner[last]]
         values[where], there[where], times[where] = every.values[last], every.there[last], every.times[last]
     return Newest(values, there, times)
+
+
+def _of_all(store: SeriesStore, rows: Rows, at_ms: int, lookback_ms: int) -> Newest | None:
+    """The newest samples where all rows that go on have one, and the others have ended before.
+
+    None where that is not so.
+    """
+    going, interval = rows.going, store.interval_ms
+    if going is None or (going.ended + 1) * interval > at_ms:
+        return None
+    times = going.times
+    slots = (min(at_ms, store.until_ms) - times.offset) // interval
+    least = int(slots.min())
+    if least < max(times.last, store.floor) or least * interval <= at_ms - lookback_ms:
+        return None
+    slot, moments = slots[times.codes], (slots * interval + times.offset)[times.codes]
+    found = store.cells(going.rows, slot)
+    if going.places is None:
+        return Newest(found, None, moments)
+    count = len(rows.rows)
+    values, there, when = np.zeros(count), np.zeros(count, bool), np.zeros(count, np.int64)
+    values[going.places], there[going.places], when[going.places] = found, True, moments
+    return Newest(values, there, when)
 
 
 def _newest(store: SeriesStore, rows: Rows, at_ms: int, lookback_ms: int, *, left_open: bool) -> Newest:

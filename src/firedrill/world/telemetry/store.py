@@ -422,11 +422,13 @@ class SeriesStore:
         """Whether rows are scraped at the same moments of their intervals."""
         return len({int(self._offset[row]) for row in rows}) == 1
 
-    def cells(self, rows: Ints, slots: Ints, wanted: NDArray[np.bool_]) -> Floats:
+    def cells(self, rows: Ints, slots: Ints, wanted: NDArray[np.bool_] | None = None) -> Floats:
         """One value of each row; of those that are not wanted it means nothing."""
+        places = slots - self._open_index * SLOTS
+        if len(rows) and int(places.min()) >= 0 and int(places.max()) < SLOTS:
+            return self._open[rows, places]
         index = slots // SLOTS
-        if len(rows) and bool((index == self._open_index).all()):
-            return self._open[rows, slots - self._open_index * SLOTS]
+        wanted = np.ones(len(rows), bool) if wanted is None else wanted
         out = np.zeros(len(rows))
         for one in np.unique(index[wanted]).tolist():
             chunk = self._chunk(one)

@@ -143,11 +143,10 @@ def _block(world: World, part: ApiMetering, target: str, key: Key, series: tuple
 
 
 def _count(world: World, part: ApiMetering, target: str, key: Key, count: float, wait: float) -> None:
-    series = _series(key)
     store = world.cluster.part(Monitoring).store
-    first = store.first_row(_block(world, part, target, key, series))
+    row = store.values(_block(world, part, target, key, _series(key)))
     mean = (_OWN_MS[key[0]] + (wait if key[2] != 429 else 0.0)) / 1000.0
-    store.add(np.arange(first, first + len(series), dtype=np.int64), _shares(mean) * count)
+    row += _shares(mean) * count
 
 
 @lru_cache(maxsize=256)
@@ -160,13 +159,17 @@ def _shares(mean: float) -> NDArray[np.float64]:
 def _gauges(
     world: World, part: ApiMetering, target: str, rate: float, turned: float, pressure: Pressure
 ) -> None:
-    series = (
+    store = world.cluster.part(Monitoring).store
+    row = store.values(_block(world, part, target, ("", "", 0), _of_gauges()))
+    reading = pressure.rate * (pressure.cost + pressure.wait) / 1000.0 + rate * 0.004
+    row[0], row[1] = min(math.ceil(reading), 400), math.ceil(rate * 0.003)
+    row[2] += turned
+
+
+@cache
+def _of_gauges() -> tuple[Labels, ...]:
+    """What is told besides requests: how many are under way, by kind, and how many were turned away."""
+    return (
         *(label_sets.make({"request_kind": kind}, _WAITING) for kind in _KINDS),
         label_sets.make({"priority_level": "workload-low", "reason": "queue-full"}, _TURNED),
     )
-    store = world.cluster.part(Monitoring).store
-    first = store.first_row(_block(world, part, target, ("", "", 0), series))
-    reading = pressure.rate * (pressure.cost + pressure.wait) / 1000.0 + rate * 0.004
-    rows = np.arange(first, first + len(_KINDS), dtype=np.int64)
-    store.put(rows, np.array([min(math.ceil(reading), 400), math.ceil(rate * 0.003)], np.float64))
-    store.add(np.array([first + len(_KINDS)], np.int64), np.array([turned]))

@@ -36,6 +36,8 @@ def _help(family: Family) -> str:
 def update(world: World) -> int:
     """Write the series of all objects that have changed since the last call; returns how many these were."""
     part, objects = world.cluster.part(Metering), world.cluster.store
+    if part.rv == objects.rv:
+        return 0
     known = families()
     changed: dict[Ref, Obj | None] = {}
     try:

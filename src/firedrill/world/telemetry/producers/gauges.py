@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -40,11 +41,13 @@ class Gauges:
         items: what they are.
         counters: how many of them are counters.
         sources: of all their values.
+        pick: takes these values out of a mapping, as a tuple.
     """
 
     items: tuple[Gauge, ...]
     counters: int
     sources: tuple[str, ...]
+    pick: Callable[[Values], tuple[float, ...]]
 
     def __iter__(self) -> Iterator[Gauge]:
         return iter(self.items)
@@ -82,7 +85,10 @@ def gauges(part: str, limited: bool = True, cores: int = 1) -> Gauges:
             out.append(Gauge(one.name, one.kind, one.source, pairs, one.limited, True))
     out.sort(key=lambda one: one.kind != "counter")
     count = sum(one.kind == "counter" for one in out)
-    return Gauges(tuple(out), count, tuple(one.source for one in out))
+    sources = tuple(one.source for one in out)
+    if len(sources) == 1:  # one name alone would give a value, not a tuple
+        return Gauges(tuple(out), count, sources, lambda values: (values[sources[0]],))
+    return Gauges(tuple(out), count, sources, itemgetter(*sources))
 
 
 def describe(store: SeriesStore) -> None:
@@ -100,7 +106,7 @@ def series(found: Gauges, common: Mapping[str, str]) -> list[Labels]:
 def write(store: SeriesStore, block: int, found: Gauges, values: Values) -> None:
     """Let counters grow by their values and set the gauges."""
     row, count = store.values(block), found.counters
-    told = [values[source] for source in found.sources]
+    told = found.pick(values)
     if count:
         row[:count] += told[:count]
     row[count:] = told[count:]

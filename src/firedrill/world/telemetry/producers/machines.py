@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,20 +34,25 @@ _DISK_FULL = 0.08
 _MEMORY_LEFT = 96 * 1024 * 1024
 """Bytes that are left under memory pressure: just under the kubelet's threshold."""
 _PERIOD_MS = 100
+_NODES = "nodes"
 _Key = tuple[str, str, int]
 _Shares = Mapping[tuple[str, str], float]
 
 
 def offset_of(store: SeriesStore, name: str) -> int:
     """When in the interval something is scraped: at a step, a function of its name."""
-    steps = store.interval_ms // STEP_MS
+    return _offset(store.interval_ms // STEP_MS, name)
+
+
+@lru_cache(maxsize=4096)
+def _offset(steps: int, name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % steps * STEP_MS
 
 
 def update(world: World) -> None:
     """Write the series of the nodes that are scraped at this moment, and of what runs on them."""
     part, store = world.cluster.part(Metering), world.cluster.part(Monitoring).store
-    names = {name_of(obj) for obj in world.cluster.store.list("nodes")}
+    names = _names(world, part)
     for target in [name for name in part.machines if name.partition("/")[2] not in names]:
         if target.startswith(opencost.TARGET):
             store.retire(part.machines.pop(target).block, world.now)
@@ -75,6 +80,17 @@ def update(world: World) -> None:
         used = _containers(world, part, store, node, pods[node.name], shares)
         _claims(world, part, store, node, pods[node.name])
         _node(world, part, store, node, pods[node.name], used)
+
+
+def _names(world: World, part: Metering) -> frozenset[str]:
+    """The nodes that the API server knows."""
+    held, version = part.places.get(_NODES), world.cluster.store.rv
+    if isinstance(held, tuple) and held[0] == version:
+        found: frozenset[str] = held[1]
+        return found
+    found = frozenset(name_of(obj) for obj in world.cluster.store.list("nodes"))
+    part.places[_NODES] = (version, found)
+    return found
 
 
 def _throttled(world: World) -> _Shares:
@@ -128,7 +144,8 @@ def _containers(
     target = f"cadvisor/{node.name}"
     before = part.runs.get(target, {})
     runs: dict[_Key, Metered] = {}
-    cpu, memory = _OWN_CPU, _OWN_MEMORY
+    cpu, memory, now = _OWN_CPU, _OWN_MEMORY, world.now
+    unlimited, limited = _picked(False), _picked(True)
     counted: list[float] = []
     shown: list[float] = []
     given: list[float] = []
@@ -143,12 +160,12 @@ def _containers(
             possible = min(milli, known.limit) if known.limit else milli
             cpu, memory = cpu + possible, memory + size
             share = shares.get((state.uid, name), -1.0)
-            values = _measured(world.now, known, found, (possible, size), share)
-            counters, gauges_ = _picked(bool(known.limit))
+            values = _measured(now, known, found, (possible, size), share)
+            counters, gauges_ = limited if known.limit else unlimited
             counted += counters(values)
             shown += gauges_(values)
             given += opencost.given(known, possible, size)
-            runs[key] = known._replace(at_ms=world.now)
+            runs[key] = Metered(known.block, known.limit, now, known.cost, known.requests, known.constants)
     for key, gone in before.items():
         if key not in runs:
             store.retire(gone.block, world.now)
@@ -236,16 +253,30 @@ def _measured(
     milli, size = used
     passed = max(now - known.at_ms, 0)
     seconds = milli * passed / 1e6
+    limit = known.limit
     if share < 0.0:
         # without requests a program is throttled only as it comes near to its limit
-        share = min(max((milli / known.limit - 0.9) * 10.0, 0.0), 1.0) if known.limit else 0.0
+        share = min(max((milli / limit - 0.9) * 10.0, 0.0), 1.0) if limit else 0.0
     periods = float(passed // _PERIOD_MS)
-    throttled = float(round(periods * min(share, 1.0)))
-    size_ = float(size)
+    throttled = float(round(periods * min(share, 1.0))) if share else 0.0
+    most, weight = known.constants
     return (
-        *(seconds, seconds * 0.75, seconds * 0.25, periods, throttled, throttled * _PERIOD_MS / 2000),
-        *(size_, size * 0.92 // 1, size * 1.06 // 1, size * 0.14 // 1, *known.constants, 100_000.0),
-        *(known.limit * 100.0, found.run.started / 1000, now / 1000),
+        seconds,
+        seconds * 0.75,
+        seconds * 0.25,
+        periods,
+        throttled,
+        throttled * _PERIOD_MS / 2000,
+        float(size),
+        size * 0.92 // 1,
+        size * 1.06 // 1,
+        size * 0.14 // 1,
+        most,
+        weight,
+        100_000.0,
+        limit * 100.0,
+        found.run.started / 1000,
+        now / 1000,
     )
 
 
@@ -258,35 +289,56 @@ def _claims(world: World, part: Metering, store: SeriesStore, node: NodeState, p
     before = part.runs.get(target, {})
     runs: dict[_Key, Metered] = {}
     what = gauges("claims")
-    for state in pods:
-        pod = world.cluster.store.get("pods", state.namespace, state.name) if state.mounted else None
-        for volume in dig(pod, "spec", "volumes", default=()):
-            if "persistentVolumeClaim" not in volume:
-                continue
-            claim = dig(volume, "persistentVolumeClaim", "claimName")
-            obj = (
-                world.cluster.store.get("persistentvolumeclaims", state.namespace, str(claim))
-                if claim
-                else None
-            )
-            size = dig(obj, "status", "capacity", "storage")
-            key = (state.namespace, str(claim), 0)
-            if size is None or key in runs:
-                continue
-            known = before.get(key)
-            if known is None:
-                common = {"namespace": state.namespace, "persistentvolumeclaim": str(claim)}
-                known = Metered(store.block(target, series(what, common), world.now), 0, world.now)
-            capacity = quantity.value(size)
-            idle = int(capacity * (0.02 + 0.1 * world.rng.uniform("volume.used", *key)))
-            used = min(idle + sizes(state).get(str(volume.get("name")), 0), capacity)
-            values = {"capacity": capacity, "used": used, "available": capacity - used}
-            write(store, known.block, what, {name: float(value) for name, value in values.items()})
-            runs[key] = known
+    for place, key, volume, capacity in _mounted(world, part, node, pods):
+        known = before.get(key)
+        if known is None:
+            common = {"namespace": key[0], "persistentvolumeclaim": key[1]}
+            known = Metered(store.block(target, series(what, common), world.now), 0, world.now)
+        idle = int(capacity * (0.02 + 0.1 * world.rng.uniform("volume.used", *key)))
+        used = min(idle + sizes(pods[place]).get(volume, 0), capacity)
+        values = {"capacity": capacity, "used": used, "available": capacity - used}
+        write(store, known.block, what, {name: float(value) for name, value in values.items()})
+        runs[key] = known
     for key, gone in before.items():
         if key not in runs:
             store.retire(gone.block, world.now)
     part.runs[target] = runs
+
+
+class _Mounted(NamedTuple):
+    """The claims that the pods of a node have mounted, and what that holds for.
+
+    Attributes:
+        mark: version of the objects, and the pods whose volumes are there.
+        claims: place of the pod, key of the rows, name of the volume, bytes.
+    """
+
+    mark: tuple[int, list[str]]
+    claims: list[tuple[int, _Key, str, int]]
+
+
+def _mounted(
+    world: World, part: Metering, node: NodeState, pods: list[PodState]
+) -> list[tuple[int, _Key, str, int]]:
+    objects, name = world.cluster.store, f"claims/{node.name}"
+    mark = objects.rv, [state.uid if state.mounted else "" for state in pods]
+    held = part.places.get(name)
+    if isinstance(held, _Mounted) and held.mark == mark:
+        return held.claims
+    out: dict[_Key, tuple[int, _Key, str, int]] = {}
+    for place, state in enumerate(pods):
+        pod = objects.get("pods", state.namespace, state.name) if state.mounted else None
+        for volume in dig(pod, "spec", "volumes", default=()):
+            if "persistentVolumeClaim" not in volume:
+                continue
+            claim = dig(volume, "persistentVolumeClaim", "claimName")
+            obj = objects.get("persistentvolumeclaims", state.namespace, str(claim)) if claim else None
+            size = dig(obj, "status", "capacity", "storage")
+            key = (state.namespace, str(claim), 0)
+            if size is not None and key not in out:
+                out[key] = (place, key, str(volume.get("name")), quantity.value(size))
+    part.places[name] = _Mounted(mark, list(out.values()))
+    return list(out.values())
 
 
 # --- nodes
@@ -302,7 +354,7 @@ def _node(
 ) -> None:
     obj = world.cluster.store.get("nodes", "", node.name)
     total = quantity.value(dig(obj, "status", "capacity", "memory", default="1Gi"))
-    running = [sum(one.running for one in state.containers.values()) for state in pods]
+    running = [sum([one.running for one in state.containers.values()]) for state in pods]
     left = max(total - used[1], 0)
     fresh = 0.62 - 0.2 * world.rng.uniform("node.disk", node.name)
     exporter = part.machines[f"node-exporter/{node.name}"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import is_
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from firedrill.world.kube.kubelet.state import find_pod, node_of
+from firedrill.world.kube.kubelet.state import NodeState, PodState, find_pod, kubelets, node_of
 from firedrill.world.kube.objects import dig, name_of, namespace_of
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.producers.gauges import document
@@ -17,11 +18,33 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _NAMESPACE = "kube-system"
+_HERE = "pods"
+
+
+class _Seen(NamedTuple):
+    """What the last look went by: where all of it is the same, so is what it found.
+
+    Attributes:
+        rv: of the objects.
+        found: what `Metering.pods` was set to.
+        keys: of the pods, by namespace and name.
+        states: of the pods and of all nodes, as their kubelets know them.
+    """
+
+    rv: int
+    found: dict[tuple[str, str, str], str]
+    keys: list[tuple[str, str]]
+    states: list[PodState | NodeState | None]
 
 
 def update(world: World) -> None:
     """Find the pods anew, and say which of them answer."""
     part, store = world.cluster.part(Metering), world.cluster.part(Monitoring).store
+    seen = part.places.get(_HERE)
+    if isinstance(seen, _Seen) and seen.rv == world.cluster.store.rv and seen.found is part.pods:
+        states = _states(world, seen.keys)
+        if len(states) == len(seen.states) and all(map(is_, states, seen.states)):
+            return
     found: dict[tuple[str, str, str], str] = {}
     for entry in document()["pods"]:
         for pod in world.cluster.store.pods_labelled(_NAMESPACE, *entry["label"]):
@@ -39,6 +62,16 @@ def update(world: World) -> None:
     for key in [key for key in part.pods if key not in found]:
         store.remove_target("/".join(key), world.now)
     part.pods = found
+    keys = [key[1:] for key in found]
+    part.places[_HERE] = _Seen(world.cluster.store.rv, found, keys, _states(world, keys))
+
+
+def _states(world: World, keys: list[tuple[str, str]]) -> list[PodState | NodeState | None]:
+    known = kubelets(world)
+    pods, names = known.pods, known.names
+    out: list[PodState | NodeState | None] = [pods.get(names.get(key, "")) for key in keys]
+    out += known.nodes.values()
+    return out
 
 
 def _add(world: World, store: SeriesStore, entry: Any, pod: Obj, name: str) -> None:

@@ -55,7 +55,7 @@ def aggregate(op: str, vector: Vec, param: Value | None, names: tuple[str, ...],
         values = values[order]
         present = None if present is None else present[order]
     if present is None:
-        count, there = np.broadcast_to(sizes, (len(starts), steps)), None
+        count, there = sizes, None
     else:
         count = np.add.reduceat(present, starts, axis=0, dtype=np.int64).astype(np.float64)
         there = count > 0
@@ -63,6 +63,9 @@ def aggregate(op: str, vector: Vec, param: Value | None, names: tuple[str, ...],
     if op == "quantile":
         assert isinstance(param, np.ndarray)
         return Vec(labels, _quantiles(values, present, starts, param), there)
+    if op in {"count", "group"}:
+        count = np.broadcast_to(count, (len(starts), steps))
+        return Vec(labels, np.array(count) if op == "count" else np.ones(count.shape), there)
     return Vec(labels, _reduced(op, values, present, starts, count), there)
 
 
@@ -84,10 +87,6 @@ def _runs(
 
 def _reduced(op: str, values: Floats, present: Bools | None, starts: Ints, count: Floats) -> Floats:
     with np.errstate(all="ignore"):
-        if op == "count":
-            return np.array(count)
-        if op == "group":
-            return np.ones(count.shape)
         if op in {"min", "max"}:
             known = values if present is None else np.where(present, values, np.nan)
             out: Floats = (np.fmin if op == "min" else np.fmax).reduceat(known, starts, axis=0)

@@ -61,6 +61,7 @@ class _Join:
     """Rows of the two sides that meet (`many`, `one`: of equal length) and what results are called.
 
     Attributes:
+        every_many, every_one: whether these are all rows of their sides, in order.
         labels: of each pair's result.
         doubled: groups of rows of the one side that have the same key, each group a tuple of rows.
         simple: whether no two pairs can stand for the same element.
@@ -68,6 +69,8 @@ class _Join:
 
     many: Ints
     one: Ints
+    every_many: bool
+    every_one: bool
     labels: LabelSets
     doubled: tuple[tuple[int, ...], ...]
     simple: bool
@@ -88,8 +91,8 @@ def vectors(op: str, lhs: Vec, rhs: Vec, matching: Matching, *, return_bool: boo
     join = _joined(many.labels, one.labels, matching, named=named)
     if join.doubled:
         _refuse_doubled(many, one, join, matching, swapped=swapped)
-    many_rows = None if _whole(join.many, len(many.labels)) else join.many
-    one_rows = None if _whole(join.one, len(one.labels)) else join.one
+    many_rows = None if join.every_many else join.many
+    one_rows = None if join.every_one else join.one
     present = _both(_rows(many.present, many_rows), _rows(one.present, one_rows))
     many_values, one_values = many.values, one.values
     many_values = many_values if many_rows is None else many_values[many_rows]
@@ -146,7 +149,9 @@ def _joined(many: LabelSets, one: LabelSets, matching: Matching, *, named: bool)
         simple = simple and all(count == 1 for count in met.values())
     simple = simple and made.duplicated() is None
     doubled = tuple(tuple(rows) for rows in by_key.values() if len(rows) > 1)
-    join = _Join(np.array(many_rows, np.intp), np.array(one_rows, np.intp), made, doubled, simple)
+    rows = np.array(many_rows, np.intp), np.array(one_rows, np.intp)
+    whole = _whole(rows[0], len(many)), _whole(rows[1], len(one))
+    join = _Join(*rows, *whole, made, doubled, simple)
     out: _Join = many.keep(key, join)
     return out
 

@@ -124,7 +124,7 @@ def _at_one_moment(value: Value, at_ms: int) -> Answer:
         vector = settle(value)
         if vector.present is None:
             return Vector(vector.labels.items, vector.values[:, 0], at_ms)
-        rows = np.flatnonzero(vector.present[:, 0])
+        rows = vector.present[:, 0].nonzero()[0]
         if not len(rows):
             return Vector((), np.empty(0), at_ms)
         labels = tuple(vector.labels.items[row] for row in rows.tolist())

@@ -9,7 +9,7 @@ import numpy as np
 
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.labels import EMPTY, NAME, LabelSets
-from firedrill.world.telemetry.promql import aggregation, binary, functions, windows
+from firedrill.world.telemetry.promql import aggregation, binary, changes, functions, windows
 from firedrill.world.telemetry.promql.histograms import histogram_quantile
 from firedrill.world.telemetry.promql.nodes import (
     Aggregate,
@@ -51,7 +51,8 @@ def evaluate(node: Node, context: Context) -> Value:
 
 
 def _number(node: Number, context: Context) -> Value:
-    return np.full(len(context.steps), node.value)
+    steps = len(context.steps)
+    return np.array([node.value]) if steps == 1 else np.full(steps, node.value)
 
 
 def _string(node: String, _: Context) -> Value:
@@ -143,13 +144,16 @@ def _selector(node: Vector, context: Context) -> Vec:
     values, present, _, chosen = _latest(node, context)
     if chosen is None:
         return empty(len(context.steps))
-    return Vec(chosen.labels, values, None if bool(present.all()) else present)
+    return Vec(chosen.labels, values, None if present is None or bool(present.all()) else present)
 
 
 def _latest(
     node: Vector, context: Context, *, timed: bool = False
-) -> tuple[Floats, Bools, Ints | None, Selection | None]:
-    """For each series and step the newest sample: value, whether there is any, and its time in ms."""
+) -> tuple[Floats, Bools | None, Ints | None, Selection | None]:
+    """For each series and step the newest sample: value, whether there is any, and its time in ms.
+
+    Whether there is any is None where there always is.
+    """
     chosen, steps = selected(node, context), len(context.steps)
     if not len(chosen):
         nothing = np.zeros((0, steps))
@@ -161,7 +165,8 @@ def _latest(
     if steps == 1 and not chosen.mixed:
         left_open, lookback = context.options.left_open, context.options.lookback_ms
         found = newest(context.store, chosen, int(stops[0]), lookback, left_open=left_open)
-        return found.values[:, None], found.there[:, None], found.times[:, None], chosen
+        present = None if found.there is None else found.there[:, None]
+        return found.values[:, None], present, found.times[:, None], chosen
     values, times = np.zeros((len(chosen), steps)), np.zeros((len(chosen), steps), np.int64)
     present = np.zeros((len(chosen), steps), bool)
     for piece in load(context.store, chosen, int(starts.min()), int(stops.max())):
@@ -259,8 +264,13 @@ def _over_range(node: Call, context: Context) -> Vec:
         return out
     where = next(i for i, arg in enumerate(node.args) if isinstance(bare(arg), Matrix | Subquery))
     args = tuple(_scalar(arg, context) for i, arg in enumerate(node.args) if i != where)
-    labels, pieces, starts, stops, span = range_of(node.args[where], context)
     steps = len(context.steps)
+    if steps == 1 and node.function in changes.STRETCHED and context.hints is None:
+        once = _changed(node, node.args[where], context)
+        if once is not None:
+            context.memo[node] = once
+            return once
+    labels, pieces, starts, stops, span = range_of(node.args[where], context)
     context.charge(len(labels) * steps)
     values, present = np.zeros((len(labels), steps)), np.zeros((len(labels), steps), bool)
     function = windows.FUNCTIONS[node.function]
@@ -283,6 +293,30 @@ def _over_range(node: Call, context: Context) -> Vec:
         vector = vector.nameless()
     context.memo[node] = vector
     return vector
+
+
+def _changed(node: Call, arg: Node, context: Context) -> Vec | None:
+    """`rate`, `increase` or `delta` of whole rows at one moment; None where it takes more than that."""
+    inner = bare(arg)
+    if not isinstance(inner, Matrix):
+        return None
+    chosen = selected(inner.vector, context)
+    if not len(chosen) or len(chosen.single.rows) < len(chosen):
+        return None
+    stop = int(_moments(inner.vector.at, inner.vector.offset_ms, context)[0])
+    found = changes.at_one_moment(
+        context.store, chosen.single, (stop - inner.range_ms, stop), node.function, context.options
+    )
+    if found is None:
+        return None
+    values, going, cells = found
+    count = len(chosen)
+    context.charge(count + cells)
+    if going.places is None:
+        return Vec(chosen.labels, values[:, None], None).nameless()
+    whole, present = np.zeros((count, 1)), np.zeros((count, 1), bool)
+    whole[going.places, 0], present[going.places] = values, True
+    return Vec(chosen.labels, whole, present).nameless()
 
 
 def _absent_over_time(node: Call, context: Context) -> Vec:

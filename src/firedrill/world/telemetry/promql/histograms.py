@@ -104,6 +104,8 @@ def _quantiles(q: Floats, alike: Alike, counts: Floats, there: Bools | None) -> 
         counts, there = _merged(bounds, counts, np.ones(counts.shape, bool) if there is None else there)
     if there is not None and bool(there.all()):
         there = None
+    if there is None and steps == 1:
+        return _at_one_moment(float(q[0]), alike, counts[:, :, 0])[:, None], np.ones((groups, 1), bool)
     some: Bools = np.ones((groups, steps), bool) if there is None else np.logical_or.reduce(there, axis=1)
     # an absent bucket holds as much as the one before, and so is never the one that is looked for
     if there is not None:
@@ -141,6 +143,33 @@ def _quantiles(q: Floats, alike: Alike, counts: Floats, there: Bools | None) -> 
         found = np.where(q < 0, -np.inf, np.where(q > 1, np.inf, found))
         found = np.where(np.isnan(q), np.nan, found)
     return found, some
+
+
+def _at_one_moment(q: float, alike: Alike, counts: Floats) -> Floats:
+    """The same, to the last bit, where all buckets are there and only one moment is asked for."""
+    groups, size = counts.shape
+    if math.isnan(q) or (size < 2 and 0.0 <= q <= 1.0):
+        return np.full(groups, math.nan)
+    if not 0.0 <= q <= 1.0:
+        return np.full(groups, math.copysign(math.inf, q))
+    counts = np.fmax.accumulate(counts, axis=1)
+    total = counts[:, -1]
+    with np.errstate(all="ignore"):
+        rank = q * total
+        at = np.minimum((counts < rank[:, None]).sum(axis=1), size - 1)
+        here = np.arange(groups) * size + at
+        lowest = at == 0
+        back = here - ~lowest
+        end = alike.bounds.take(here)
+        begin = np.where(lowest, 0.0, alike.bounds.take(back))
+        below = np.where(lowest, 0.0, counts.take(back))
+        inside = counts.take(here) - below
+        found = begin + (end - begin) * ((rank - below) / inside)
+        found = np.where(lowest & (end <= 0), end, found)
+        found = np.where(at == size - 1, alike.bounds[:, size - 2], found)
+        # neither greater nor smaller than nothing: none at all, or not a number
+        empty_ = ~((total > 0) | (total < 0))
+        return np.where(empty_ | ~alike.open[:, 0], math.nan, found)
 
 
 def _merged(bounds: Floats, counts: Floats, there: Bools) -> tuple[Floats, Bools]:
