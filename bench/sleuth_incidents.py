@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firedrill import faults
-from firedrill.core.errors import InputError
+from firedrill.core.errors import InfrastructureError, InputError
 from firedrill.suites.exporting import export_incident
 from firedrill.suites.exporting.suite import USUAL
 from firedrill.suites.living.checking import check
@@ -138,6 +138,8 @@ def _make(draw: Draw, slot: Slot, folder: Path, worlds: Worlds) -> None:
                 refused.append("it does not fit this world")
                 break
             why = _happen(replace(case, incident_ms=INCIDENT_MS), folder, worlds, about)
+        except (ImportError, OSError, InfrastructureError):
+            raise  # that says nothing of the incident
         except Exception as error:  # noqa: BLE001 - one broken incident must not end a long measurement
             why = f"{type(error).__name__}: {error}"
         if not why:

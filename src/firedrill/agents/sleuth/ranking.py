@@ -140,6 +140,8 @@ def standing(case: Case, h: Hypothesis) -> float:
     concerned = [case.objects[e] for e in (h.entity, *h.explains) if e in case.objects]
     if not concerned or any(thing.fresh for thing in concerned):
         return 0.0
+    if h.time is not None and case.start is not None and h.time > case.start:
+        return 0.0
     if case.start is not None and case.onset > case.start:
         return 1.0
     made = time_of(mapping(concerned[0].body, "metadata").get("creationTimestamp"))

@@ -40,6 +40,7 @@ FAMILIES: tuple[Family, ...] = (
     scheduling.preempted,
     storage.claims,
     nodes.nodes,
+    nodes.agents,
     nodes.units,
     nodes.sandboxes,
     nodes.together,

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from firedrill.agents.sleuth.case import WORKLOADS, Case, Thing, listing, mapping, parts
 from firedrill.agents.sleuth.families.common import clues, fits, kubectl, troubled_pods, undo
+from firedrill.agents.sleuth.graph import Graph
 from firedrill.agents.sleuth.model import Clue, Ground, Hypothesis
+from firedrill.agents.sleuth.symptoms import failing
 
 _QUIET = frozenset(
     {
@@ -33,6 +35,11 @@ _CLOSE = 0.5
 _ROLLED_OUT = timedelta(minutes=3)
 _WELL = 0.5
 """What is left of the suspicion of a release that ran well for a while, and whose pods still do."""
+_ELSEWHERE = 0.25
+"""What is left of the suspicion of a change of which nothing that it reaches is unwell."""
+_UNWELL = 0.2
+_KNOWN_READERS = frozenset({"ConfigMap", "Secret", "CronJob", *WORKLOADS} - {"DaemonSet"})
+"""Kinds of which the recorded specs say whom a change reaches."""
 AFTER = timedelta(minutes=6)
 """How long after the onset a change may be first recorded: objects are listed every few minutes."""
 BEFORE = timedelta(minutes=15)
@@ -42,6 +49,7 @@ BEFORE = timedelta(minutes=15)
 def changes(case: Case) -> Iterator[Hypothesis]:
     """An object whose meaning changed while it was recorded."""
     broken = {top for top, _, _ in troubled_pods(case)}
+    bounds = _Bounds(case)
     for thing in _candidates(case):
         grave = [change for change in thing.changes if change.grave]
         told = grave or [change for change in thing.changes if not change.path.startswith("metadata.")]
@@ -50,6 +58,8 @@ def changes(case: Case) -> Iterator[Hypothesis]:
         timed = closeness(case, told[0].time)
         if thing.kind in WORKLOADS and thing.id not in broken and _settled(case, told[-1].time):
             timed *= _WELL
+        if not bounds.felt(thing):
+            timed *= _ELSEWHERE
         text = "; ".join(str(change) for change in told[:4])
         yield Hypothesis(
             thing.id,
@@ -108,13 +118,34 @@ def governed(case: Case, thing: Thing) -> tuple[str, ...]:
     return tuple(sorted(found - {thing.id}))
 
 
+class _Bounds:
+    """Whom a change can hurt, as far as specs tell."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._graph = Graph(case)
+        self._hurt = {entity for entity, weight in failing(case).items() if weight >= _UNWELL}
+        self._shared = {thing.namespace for thing in case.all("DaemonSet")}
+
+    def felt(self, thing: Thing) -> bool:
+        """Whether anything that it reaches is unwell; true where nobody can tell whom it reaches."""
+        if not self._hurt or thing.kind not in _KNOWN_READERS or thing.namespace in self._shared:
+            return True
+        starts = (thing.id, *governed(self._case, thing))
+        if len(starts) == 1 and thing.kind not in WORKLOADS:
+            # a program may ask the API for it
+            return any(entity.startswith(f"{thing.namespace}/") for entity in self._hurt)
+        return any(entity in self._hurt for start in starts for entity in self._graph.reach(start))
+
+
 def comings_and_goings(case: Case) -> Iterator[Hypothesis]:
     """An object that appeared or vanished while its peers stayed."""
+    bounds = _Bounds(case)
     for thing in _candidates(case):
         when = thing.first if thing.appeared else thing.time
         if not (thing.appeared or thing.gone) or case.owner.get(thing.id):
             continue
-        timed = closeness(case, when)
+        timed = closeness(case, when) * (1.0 if bounds.felt(thing) else _ELSEWHERE)
         text = "it vanished" if thing.gone else "it is new"
         yield Hypothesis(
             thing.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from firedrill.agents.sleuth.case import Body, Case, Thing, mapping, parts
+from firedrill.agents.sleuth.case import Body, Case, Thing, listing, mapping, parts
 from firedrill.agents.sleuth.families.common import clues, fits, kubectl
 from firedrill.agents.sleuth.graph import Graph
 from firedrill.agents.sleuth.model import Ground, Hypothesis
@@ -42,13 +42,23 @@ def experiments(case: Case) -> Iterator[Hypothesis]:
             Ground.EXPERIMENT,
             f"{thing.kind} {thing.name} disturbs {names} on purpose",
             # one whose targets are all well disturbs nothing that matters
-            strength=1.0 if not hit or _felt(case, hit, hurt) else _HARMLESS,
+            strength=_HARMLESS if _idle(case, thing, hit) or (hit and not _felt(case, hit, hurt)) else 1.0,
             time=made,
             explains=hit,
             evidence=clues(thing.clue(f"{_action(thing.spec)} since {made}")),
             fix=(kubectl(top, "delete"),),
         )
     yield from _told_by_events(case, seen)
+
+
+def _idle(case: Case, thing: Thing, hit: tuple[str, ...]) -> bool:
+    """Whether an experiment selects nothing: it says so itself, or no recorded program has its labels."""
+    for condition in listing(thing.status, "conditions"):
+        if condition.get("type") == "Selected" and condition.get("status") == "False":
+            return True
+    specs = [thing.spec, *(value for key, value in thing.spec.items() if key.lower().endswith("chaos"))]
+    by_labels = any(mapping(spec, "selector", "labelSelectors") for spec in specs)
+    return by_labels and not hit and case.records("Deployment")
 
 
 def _felt(case: Case, hit: tuple[str, ...], hurt: Mapping[str, float]) -> bool:

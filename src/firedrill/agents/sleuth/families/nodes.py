@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 
-from firedrill.agents.sleuth.case import Case, Happening, Line, parts
-from firedrill.agents.sleuth.families.common import clues, kubectl, undo, unscheduled
+from firedrill.agents.sleuth.case import Case, Happening, Line, mapping, parts
+from firedrill.agents.sleuth.families.common import clues, fits, kubectl, undo, unscheduled
 from firedrill.agents.sleuth.model import Clue, Ground, Hypothesis
 from firedrill.agents.sleuth.symptoms import condition, failing, time_of
 
@@ -19,6 +19,7 @@ _OWN = re.compile(
     r"memory limit too low|oom-?kill|OCI runtime.*(?:memory|limit)|cannot allocate", re.IGNORECASE
 )
 _RUNTIME = re.compile(r"containerd\.sock|crio\.sock|docker\.sock|cni|network plugin", re.IGNORECASE)
+_PLACING = re.compile(r"\.nodeSelector|\.(?:node)?[aA]ffinity")
 _API = re.compile(r"^KubeAPI|ApiServer", re.IGNORECASE)
 _EFFORT = frozenset({"cpu", "cpu_saturation", "traffic", "latency", "memory"})
 _STRONG = 0.6
@@ -89,6 +90,36 @@ def busy_api(case: Case) -> Iterator[Hypothesis]:
                 Clue(busy[0].source, busy[0].time, busy[0].text),
             ),
             fix=(kubectl(thing.id, "scale", "--replicas=0"),),
+        )
+
+
+def agents(case: Case) -> Iterator[Hypothesis]:
+    """A program that ran on every node is kept from some of them by what was asked of nodes lately."""
+    hurt = failing(case)
+    nodes = case.all("Node")
+    for thing in case.all("DaemonSet"):
+        told = [change for change in thing.changes if _PLACING.search(change.path)]
+        selector = mapping(thing.pod_spec, "nodeSelector")
+        left = {node.name for node in nodes if not fits(selector, node.labels)}
+        if not told or not left:
+            continue
+        bereft = tuple(
+            top
+            for top, pods in sorted(case.pods_of.items())
+            if any(pod.spec.get("nodeName") in left for pod in pods)
+            and (top in hurt or any(front in hurt for front in case.service_of.get(top, ())))
+        )
+        text = f"since {told[0]} it runs on {len(nodes) - len(left)} of {len(nodes)} nodes"
+        yield Hypothesis(
+            thing.id,
+            "nodes",
+            Ground.CONTRADICTION,
+            text,
+            strength=0.9 if len(left) == len(nodes) else 0.7,
+            time=told[0].time,
+            explains=bereft,
+            evidence=clues(thing.clue(text)),
+            fix=(undo(thing.id),),
         )
 
 

@@ -11,6 +11,8 @@ from firedrill.agents.sleuth.graph import Graph, addresses, service_named, setti
 from firedrill.agents.sleuth.model import Ground, Hypothesis
 from firedrill.agents.sleuth.symptoms import time_of
 
+_MESH_LABEL = "istio.io/dataplane-mode"
+
 
 def _selected(case: Case, policy: Thing, selector: dict[str, object]) -> list[Thing]:
     return [
@@ -206,17 +208,27 @@ def mesh_policies(case: Case) -> Iterator[Hypothesis]:
                 evidence=clues(policy.clue("mtls mode STRICT")),
                 fix=(kubectl(policy.id, "delete"),),
             )
+    yield from _left_mesh(case)
+
+
+def _left_mesh(case: Case) -> Iterator[Hypothesis]:
+    """A namespace that is taken out of the mesh by its label, or lost the one that took it in."""
     for space in case.all("Namespace"):
-        if space.labels.get("istio.io/dataplane-mode") == "none":
-            yield Hypothesis(
-                space.id,
-                "policies",
-                Ground.CONTRADICTION,
-                "it is taken out of the mesh by its label",
-                strength=0.9,
-                evidence=clues(space.clue("istio.io/dataplane-mode: none")),
-                fix=(f"kubectl label namespace {space.name} istio.io/dataplane-mode=ambient --overwrite",),
-            )
+        told = [change for change in space.changes if _MESH_LABEL in change.path]
+        out = space.labels.get(_MESH_LABEL) == "none"
+        if not out and not (told and not told[-1].after):
+            continue
+        yield Hypothesis(
+            space.id,
+            "policies",
+            Ground.CONTRADICTION,
+            f"it is taken out of the mesh by its label{'; it was in it before' if told else ''}",
+            strength=0.9,
+            time=told[-1].time if told else None,
+            explains=tuple(thing.id for thing in case.workloads if thing.namespace == space.name),
+            evidence=clues(space.clue(f"{_MESH_LABEL}: {space.labels.get(_MESH_LABEL) or '(nothing)'}")),
+            fix=(f"kubectl label namespace {space.name} {_MESH_LABEL}=ambient --overwrite",),
+        )
 
 
 def _strangers(case: Case) -> Iterator[Hypothesis]:
