@@ -299,7 +299,7 @@ def _pick(array: NDArray[Any], index: Ints) -> NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest sample of each series at a moment: value, whether there is any (None: always), time in ms."""
+    """The newest sample of each series at a moment: value, whether there is any (None: always), and time."""
 
     values: Floats
     there: Bools | None
