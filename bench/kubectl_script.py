@@ -160,6 +160,7 @@ class Shell:
         self.work = folder / "work"
         self.home = folder / "home"
         self.saved: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
         for path in (self.work, self.home):
             path.mkdir(parents=True, exist_ok=True)
         self._served = served
@@ -235,6 +236,7 @@ class Shell:
             "HOME": str(self.home),
             "KUBECONFIG": str(self._config),
             "TZ": "UTC",
+            **self.environment,
         }
         if editor:
             environment["KUBE_EDITOR"] = editor

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,36 @@ def shared_reference() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each file runs in one process, so that what its tests share is made once; slow ones begin first."""
+    slow = set()
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if item.get_closest_marker("slow"):
+            slow.add(_group(item))
+    items.sort(key=lambda item: _group(item) not in slow)
+
+
+def _group(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Slow tests run without coverage: following each branch of whole hours would treble their time."""
+    coverage = sys.modules.get("coverage")
+    following = coverage.Coverage.current() if coverage and item.get_closest_marker("slow") else None
+    if following is None:
+        return (yield)
+    following.stop()
+    try:
+        return (yield)
+    finally:
+        following.start()
 
 
 @pytest.fixture(scope="session")
