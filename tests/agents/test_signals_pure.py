@@ -78,6 +78,7 @@ def test_count_surge_scales_with_exposure() -> None:
         ("node_memory_MemAvailable_bytes", "memory", "down"),
         ("jvm_gc_pause_seconds", "gc", "up"),
         ("kube_pod_container_status_restarts_total", "restarts", "up"),
+        ("kube_pod_restart_policy", "ignore", "-"),
         ("node_netstat_Tcp_RetransSegs", "network_loss", "up"),
         ("container_network_receive_packets_dropped_total", "network_loss", "up"),
         ("NetworkReceiveBytes", "net_traffic", "both"),

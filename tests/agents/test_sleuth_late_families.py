@@ -18,6 +18,7 @@ from firedrill.agents.sleuth.families import (
     changes,
     chaos,
     complaints,
+    crashes,
     nodes,
     policies,
     references,
@@ -156,6 +157,27 @@ class TestChanges:
         (long_ago,) = changes.changes(early.case())
         (just_now,) = changes.changes(late.case())
         assert long_ago.strength < 0.6 * just_now.strength
+
+    def test_of_one_program_behind_a_shared_service_is_felt_at_the_service(self) -> None:
+        told = changed("spec.template.spec.containers[0].image", "1", "2", -0.5)
+        rows = []
+        for shared in (True, False):
+            shop = Shop()
+            shop.program("store", changes=told)
+            shop.alarms = [Alarm("HighRequestErrorRate", "shop/Service/store", ONSET, "critical")]
+            if not shared:
+                shop.edges = [edge for edge in shop.edges if edge.type != "selects"]
+            case = shop.case()
+            (found,) = changes.changes(case)
+            rows.append(features(case, Graph(case), [found])[0]["hurt"])
+        assert rows[0] > rows[1]
+
+    def test_of_a_route_is_about_what_it_leads_to(self) -> None:
+        shop = Shop()
+        rules = [{"backendRefs": [{"name": "store", "port": 80}]}]
+        shop.put("shop/HTTPRoute/front", {"rules": rules}, changes=changed("spec.rules[0]", "1", "2"))
+        (found,) = changes.changes(shop.case())
+        assert found.explains == ("shop/Service/store",)
 
     def test_more_replicas_and_labels_are_no_reason(self) -> None:
         shop = Shop()
@@ -422,6 +444,27 @@ class TestReferences:
         other = Shop(alerted="store")
         other.event(STORE, "FailedMount", 'configmap "conf" not found')
         assert not list(references.unmounted(other.case())), "that is an absent object"
+
+
+class TestHanging:
+    def prepare(self, minutes: float, **container: Any) -> list[str]:
+        shop = Shop()
+        waits = {
+            "phase": "Pending",
+            "initContainerStatuses": [
+                {"name": "warm", "state": {"running": {"startedAt": stamp(after(minutes))}}}
+            ],
+        }
+        spec = {"initContainers": [{"name": "warm", **container}]}
+        shop.pod("store-1", STORE, waits, spec=spec)
+        return [h.entity for h in crashes.hanging(shop.case())]
+
+    def test_a_preparation_that_does_not_end(self) -> None:
+        assert self.prepare(-1) == [STORE]
+
+    def test_one_that_has_just_begun_or_is_meant_to_go_on(self) -> None:
+        assert self.prepare(14) == []
+        assert self.prepare(-1, restartPolicy="Always") == []
 
 
 class TestAdmission:

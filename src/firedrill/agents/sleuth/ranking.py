@@ -33,6 +33,8 @@ FEATURES: dict[str, int] = {
 HARD = frozenset({Ground.CONTRADICTION, Ground.REFUSAL, Ground.EXPERIMENT})
 """Grounds that leave little room for another explanation."""
 _WINDOW = timedelta(minutes=10)
+_SHARED = 0.7
+"""What the trouble of another entity that belongs to a hypothesis counts for it."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,12 @@ def features(case: Case, graph: Graph, hypotheses: Sequence[Hypothesis]) -> list
     for h, top, own, own_pain in zip(hypotheses, tops, reaches, pains, strict=True):
         row = dict.fromkeys(FEATURES, 0.0)
         reached, pain = own, own_pain
+        fronts = case.service_of.get(top, ()) if h.ground is Ground.CHANGE else ()
         if h.ground is Ground.CHANGE:
             # what its telemetry does to others was done by the change
             reached, pain = {**felt[top], **own}, max(own_pain, ached[top])
+            # a Service before several programs is felt as a whole, and one of them may be what ails it
+            pain = max(pain, *(_SHARED * hurt.get(front, 0.0) for front in fronts), 0.0)
         above = (
             strength for other, strength in upstream[top].items() if other != top and other not in reached
         )
@@ -97,7 +102,7 @@ def features(case: Case, graph: Graph, hypotheses: Sequence[Hypothesis]) -> list
         left = 1.0 - row["downstream"]
         row[h.ground.value] = h.strength * left
         others = [s for g, s in grounds[top].items() if g is not h.ground and g is not Ground.ODDITY]
-        others += [0.7 * worst.get(case.top(entity), 0.0) for entity in h.explains]
+        others += [_SHARED * worst.get(case.top(entity), 0.0) for entity in (*h.explains, *fronts)]
         row["agreement"] = max(others, default=0.0) * left
         if total:
             row["covers"] = (

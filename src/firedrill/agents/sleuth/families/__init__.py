@@ -22,6 +22,7 @@ from firedrill.agents.sleuth.model import Family
 FAMILIES: tuple[Family, ...] = (
     images.images,
     crashes.crashes,
+    crashes.hanging,
     references.references,
     references.unmounted,
     references.missing_keys,

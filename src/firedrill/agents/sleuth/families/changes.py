@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from firedrill.agents.sleuth.case import WORKLOADS, Case, Thing, listing, mapping, parts
 from firedrill.agents.sleuth.families.common import clues, fits, kubectl, troubled_pods, undo
-from firedrill.agents.sleuth.graph import Graph
+from firedrill.agents.sleuth.families.wiring import ROUTES, backends
+from firedrill.agents.sleuth.graph import Graph, service_named
 from firedrill.agents.sleuth.model import Clue, Ground, Hypothesis
 from firedrill.agents.sleuth.symptoms import failing
 
@@ -101,7 +102,7 @@ def configurations(case: Case) -> Iterator[Hypothesis]:
 
 
 def governed(case: Case, thing: Thing) -> tuple[str, ...]:
-    """The workloads that an object is about: that mount or read it, that it selects, or that it scales."""
+    """What an object is about: who mounts or reads it, whom it selects or scales, where it leads to."""
     edges = case.topology.edges
     found = {case.top(edge.source) for edge in edges if edge.type == "mounts" and edge.target == thing.id}
     if thing.kind in _SELECTING:
@@ -113,6 +114,9 @@ def governed(case: Case, thing: Thing) -> tuple[str, ...]:
                 for item in case.workloads
                 if item.namespace == thing.namespace and fits(labels, item.pod_labels)
             }
+    elif thing.kind in ROUTES:
+        known = [service_named(case, thing.namespace, name) for name, _ in backends(thing.spec)]
+        found |= {service.id for service in known if service is not None}
     elif thing.kind in _ROOMS:
         found |= {item.id for item in case.workloads if item.namespace == thing.namespace}
     return tuple(sorted(found - {thing.id}))

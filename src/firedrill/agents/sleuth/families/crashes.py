@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
-from firedrill.agents.sleuth.case import Body, Case, Line, Thing, at, mapping
+from firedrill.agents.sleuth.case import Body, Case, Line, Thing, at, listing, mapping
 from firedrill.agents.sleuth.families.common import clues, kubectl, last_event, troubled_pods, undo
 from firedrill.agents.sleuth.model import Ground, Hypothesis
-from firedrill.agents.sleuth.symptoms import container_states, last_exit, restarted, unready
+from firedrill.agents.sleuth.symptoms import container_states, last_exit, restarted, time_of, unready
 
 _START = frozenset(
     {
@@ -29,6 +30,7 @@ _CODES = {
     134: "it aborted",
     139: "it crashed with a segmentation fault",
 }
+_PREPARED = timedelta(minutes=3)
 _TELLING = re.compile(
     r"permission denied|exec format error|no such file|not found|cannot|denied|fatal|panic|exception|error"
     r"|invalid|refused|failed",
@@ -43,6 +45,34 @@ def crashes(case: Case) -> Iterator[Hypothesis]:
             found = _container(case, top, pod, name, status)
             if found is not None:
                 yield found
+
+
+def hanging(case: Case) -> Iterator[Hypothesis]:
+    """A pod has waited for minutes for a container that prepares it and does not end."""
+    for top, pod, _ in troubled_pods(case):
+        for status in listing(pod.status, "initContainerStatuses"):
+            since = time_of(mapping(status, "state", "running").get("startedAt"))
+            if since is None or case.end is None or case.end - since < _PREPARED or _sidecar(pod, status):
+                continue
+            name = status.get("name")
+            text = f"init container {name} has been running since {since}, and the pod waits for it"
+            yield Hypothesis(
+                top,
+                "crashes",
+                Ground.FAILURE,
+                text,
+                time=since,
+                evidence=clues(pod.clue(text)),
+                fix=(kubectl(pod.id, "logs", f"-c {name}"), undo(top)),
+            )
+
+
+def _sidecar(pod: Thing, status: Body) -> bool:
+    """Whether an init container is meant to go on beside the others."""
+    return any(
+        item.get("name") == status.get("name") and item.get("restartPolicy") == "Always"
+        for item in listing(pod.spec, "initContainers")
+    )
 
 
 def _container(case: Case, top: str, pod: Thing, name: str, status: Body) -> Hypothesis | None:

@@ -11,6 +11,9 @@ from firedrill.agents.sleuth.graph import addresses, service_named, settings
 from firedrill.agents.sleuth.model import Ground, Hypothesis
 from firedrill.agents.sleuth.symptoms import wanted
 
+ROUTES = ("Ingress", "HTTPRoute", "VirtualService", "GRPCRoute", "TCPRoute")
+"""Kinds that lead requests to Services."""
+
 
 def services(case: Case) -> Iterator[Hypothesis]:
     """A Service that no pod fits, or whose port leads nowhere."""
@@ -231,8 +234,8 @@ def _missed(case: Case, namespace: str, host: str, users: list[tuple[Thing, str,
 
 def routes(case: Case) -> Iterator[Hypothesis]:
     """An Ingress or route whose backend is no Service, or no port of it."""
-    for route in case.all("Ingress", "HTTPRoute", "VirtualService", "GRPCRoute", "TCPRoute"):
-        for name, port in _backends(route.spec):
+    for route in case.all(*ROUTES):
+        for name, port in backends(route.spec):
             if not case.records("Service", route.namespace):
                 continue
             service = service_named(case, route.namespace, name)
@@ -253,7 +256,8 @@ def routes(case: Case) -> Iterator[Hypothesis]:
             )
 
 
-def _backends(spec: Body) -> Iterator[tuple[str, object]]:
+def backends(spec: Body) -> Iterator[tuple[str, object]]:
+    """``(Service, port)`` of everything that an Ingress or a route leads to."""
     for rule in listing(spec, "rules"):
         for path in listing(rule, "http", "paths"):
             service = mapping(path, "backend", "service")
