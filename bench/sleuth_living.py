@@ -13,6 +13,7 @@ before the last look at them.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -22,9 +23,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import firedrill.agents.sleuth
 import sleuth_lab as lab
 from firedrill import faults
 from firedrill.agents.sleuth.engine import Diagnosis, decide, load_settings, look, suspect
@@ -119,8 +122,29 @@ class Remembered:
         return self._recorded.topology()
 
 
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Of the investigator: another one is asked anew."""
+    root = Path(firedrill.agents.sleuth.__file__).parent
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".yaml", ".txt"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
 def judged(one: Made, home: Path, ablate: bool) -> Result:
-    """What the investigator says of one incident, and what that is worth."""
+    """What the investigator says of one incident; the same version of it is asked once only."""
+    kept = one.folder / f"judged-{version()}.json"
+    if kept.is_file():
+        result = Result(**json.loads(kept.read_text()))
+        if result.without or not ablate:
+            return result
+    result = _judged(one, home, ablate)
+    staging = kept.with_suffix(".part")
+    staging.write_text(json.dumps(asdict(result)))
+    staging.replace(kept)
+    return result
+
+
+def _judged(one: Made, home: Path, ablate: bool) -> Result:
     result = Result(
         one.name,
         one.package,
