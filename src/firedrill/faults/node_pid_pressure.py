@@ -27,9 +27,9 @@ FAULT = register(
         aliases=("node_pid_pressure",),
         family="node",
         category="Resource Unavailable",
-        text="A node runs out of process numbers. It says so, and takes no new pods.",
+        text="A node runs out of process numbers. It says so, takes no new pods, and its kubelet evicts one "
+        "pod after the other.",
         spreads="node",
-        felt="alert",
         fits=each_node,
         repair=None,
         diagnosis="no call of the API frees what a machine has run out of",

@@ -12,6 +12,8 @@ from firedrill.world.kube.qos import request_of
 if TYPE_CHECKING:
     from firedrill.world.world import World
 
+_CONDITIONS = (("disk", "DiskPressure"), ("pid", "PIDPressure"), ("memory", "MemoryPressure"))
+
 
 def refusal(world: World, pod: Obj, node: NodeState) -> tuple[str, str] | None:
     """(reason, message) of the refusal; None where the pod is taken."""
@@ -20,9 +22,9 @@ def refusal(world: World, pod: Obj, node: NodeState) -> tuple[str, str] | None:
         return None
     if node.pressure and dig(pod, "spec", "priority", default=0) < 2_000_000_000:
         best_effort = not any(request_of(c, "memory") for c in pod["spec"].get("containers") or ())
-        if "disk" in node.pressure or ("memory" in node.pressure and best_effort):
-            kind = "disk" if "disk" in node.pressure else "memory"
-            return "Evicted", f"The node had condition: [{kind.capitalize()}Pressure]. "
+        if node.pressure != {"memory"} or best_effort:
+            kind = next(words for name, words in _CONDITIONS if name in node.pressure)
+            return "Evicted", f"The node had condition: [{kind}]. "
     wanted = pod["spec"].get("nodeSelector") or {}
     labels = labels_of(stored)
     affinity = dig(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _STORAGE = "ephemeral-storage"
-_SIGNALS = {"memory": "memory", "disk": "ephemeral-storage"}
+_SIGNALS = {"memory": "memory", "disk": "ephemeral-storage", "pid": "pids"}
+_THRESHOLDS = {"pid": ("3276", "2871")}
+"""(threshold, what is left) as the kubelet's message names them, where it is not memory."""
 
 
 def begin(world: World, node: str, kind: str) -> None:
@@ -37,7 +39,7 @@ def _evict(world: World, name: str, kind: str) -> None:
 def evict_one(world: World, name: str, kind: str) -> None:
     """Evict the pod of a node that is most over what it has asked for."""
     node = node_of(world, name)
-    chosen = _victim(world, name) if node is not None and node.runs("kubelet") else None
+    chosen = _victim(world, name, kind) if node is not None and node.runs("kubelet") else None
     if chosen is None:
         return
     pod, state = chosen
@@ -45,7 +47,8 @@ def evict_one(world: World, name: str, kind: str) -> None:
     asked = sum(request_of(item, "memory") for item in pod["spec"].get("containers") or ())
     container = pod["spec"]["containers"][0]["name"]
     resource = _SIGNALS[kind]
-    message = f"The node was low on resource: {resource}. Threshold quantity: 100Mi, available: 61Mi. "
+    least, left = _THRESHOLDS.get(kind, ("100Mi", "61Mi"))
+    message = f"The node was low on resource: {resource}. Threshold quantity: {least}, available: {left}. "
     if kind == "memory" and used > asked:
         message += (
             f"Container {container} was using {used // 1024}Ki, request is {asked // 1024 or 0}"
@@ -109,7 +112,8 @@ def _end(world: World, pod: Obj, state: PodState, message: str) -> None:
     sync.request_sync(world, state, 1, 50, "evicted")
 
 
-def _victim(world: World, node: str) -> tuple[Obj, PodState] | None:
+def _victim(world: World, node: str, kind: str) -> tuple[Obj, PodState] | None:
+    """By priority first where process numbers are short: what a pod asks for says nothing of these."""
     part = kubelets(world)
     found = []
     for pod in world.cluster.store.pods_on(node):
@@ -120,6 +124,6 @@ def _victim(world: World, node: str) -> tuple[Obj, PodState] | None:
             continue
         used = sum(running.memory(item, world.now) for item in state.containers.values())
         asked = sum(request_of(item, "memory") for item in pod["spec"].get("containers") or ())
-        over = used > asked or qos_class(pod["spec"]) == "BestEffort"
+        over = kind == "pid" or used > asked or qos_class(pod["spec"]) == "BestEffort"
         found.append((not over, dig(pod, "spec", "priority", default=0), asked - used, state.uid, pod, state))
     return min(found, key=lambda item: item[:4])[4:] if found else None

@@ -164,7 +164,7 @@ def _boot(world: World, name: str) -> None:
 
 
 def set_pressure(world: World, name: str, kind: str, *, on: bool = True, evict: bool = True) -> None:
-    """Let a node run short of `memory`, `disk` or `pid`, or no longer; pods are evicted for the first two.
+    """Let a node run short of `memory`, `disk` or `pid`, or no longer; pods are evicted as long as it lasts.
 
     Args:
         world: where.
