@@ -10,9 +10,9 @@ from firedrill.faults.base import OPERATOR, Injection, Undo
 from firedrill.faults.healing.places import Place
 from firedrill.faults.healing.plans import Plan, plan
 from firedrill.faults.repairing import apply, restart_of
-from firedrill.faults.reverting import fresh, revert
+from firedrill.faults.reverting import evicted, fresh, revert
 from firedrill.world.kube.api import ApiError, Client
-from firedrill.world.kube.objects import Obj, condition, controller_of, dig, labels_of, name_of
+from firedrill.world.kube.objects import Obj, condition, controller_of, dig, labels_of, name_of, namespace_of
 from firedrill.world.kube.selectors import selects
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def heal(
 
     What was changed since `before` has its last version from then; what was created is deleted with what it
     owns; what was deleted is made again; a condition of the entity that no object shows ends; of what is
-    unchanged, only pods are replaced. Pods that use a ConfigMap or Secret that goes back start anew.
+    unchanged, only pods are replaced. Pods that use a ConfigMap or Secret that goes back start anew; evicted
+    pods of a workload that goes back are cleared away.
 
     Args:
         world: where.
@@ -73,6 +74,7 @@ def carry_out(world: World, todo: Plan) -> Healed:
         try:
             _undo(world, client, step)
             back.append(text)
+            _clear(world, client, step)
         except ApiError as refusal:
             refused.append(f"{text}: {refusal.message}")
     for place in todo.restart:
@@ -103,6 +105,15 @@ def _undo(world: World, client: Client, step: Undo) -> None:
     template = ("spec", "template")
     if step.was is not None and step.resource == _SETS and dig(now, *template) != dig(step.was, *template):
         _unblock(world, client, Place(_SETS, step.namespace, step.name, "StatefulSet"))
+
+
+def _clear(world: World, client: Client, step: Undo) -> None:
+    """The evicted pods of a workload go once it is well again: nothing else removes them for hours."""
+    if step.was is None or dig(step.was, "spec", "template") is None:
+        return
+    for pod in evicted(world):
+        if namespace_of(pod) == step.namespace and selects(dig(step.was, "spec", "selector"), labels_of(pod)):
+            client.delete("pods", step.namespace, name_of(pod))
 
 
 def _anew(world: World, client: Client, step: Undo) -> None:
