@@ -264,6 +264,17 @@ def test_failing_and_slow_requests_fire() -> None:
     assert all(waits[name] * MINUTE <= wait < waits[name] * MINUTE + 30_000 for name, wait in found.items())
 
 
+def test_slow_answers_to_some_users_fire_when_they_go_on() -> None:
+    """A few in a hundred that take over a second, and none that takes much longer."""
+    bucket = ("traces_span_metrics_duration_milliseconds_bucket", "service_name", "frontend")
+    server = (*bucket, "span_kind", "SPAN_KIND_SERVER", "le")
+    for slow, wanted in ((0.5, set()), (1.2, {"LatencyBudgetBurn"})):
+        made: Series = {(*server, "1000"): 30.0 - slow, (*server, "1400"): 30.0, (*server, "+Inf"): 30.0}
+        found = _fired(["request-alerts"], made, 13)
+        assert set(found) == wanted
+        assert all(10 * MINUTE <= wait < 10 * MINUTE + 30_000 for wait in found.values())
+
+
 def test_a_mesh_is_watched() -> None:
     """Answers with errors, and sources that open no connections."""
     pair = ("source_workload_namespace", "store", "source_canonical_service", "gateway")

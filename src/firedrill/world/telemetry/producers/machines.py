@@ -344,6 +344,20 @@ def _mounted(
 # --- nodes
 
 
+def _queued(world: World, pods: list[PodState]) -> float:
+    """Threads that want a processor and wait for one: those of a group that has used up its share do not."""
+    part: Any = next((part for name, part in world.cluster.parts() if name == "Effects"), None)
+    rows = (
+        [row for row in part.rows if row.parameter == "cpu_steal" and row.detail] if part is not None else []
+    )
+    if not rows:
+        return 0.0
+    here = {f"pod/{state.uid}" for state in pods}
+    open_ended = [row for row in rows if row.on in here and not int(row.said("bound") or 0)]
+    wanted = ((int(row.said("threads") or 0), int(row.said("whole") or 0)) for row in open_ended)
+    return sum(max(threads - whole, 0) for threads, whole in wanted) / 1000
+
+
 def _node(
     world: World,
     part: Metering,
@@ -372,7 +386,7 @@ def _node(
         "cpu_user": passed * busy * 0.75,
         "cpu_system": passed * busy * 0.25,
         "cpu_idle": passed * (1.0 - busy),
-        "load": used[0] / 1000,
+        "load": used[0] / 1000 + _queued(world, pods),
         "booted": node.booted / 1000,
         "now": world.now / 1000,
     }
