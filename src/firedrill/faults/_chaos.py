@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from firedrill.core.errors import InputError
-from firedrill.faults._aiming import programs, variable
+from firedrill.faults._aiming import calls, programs, variable
 from firedrill.faults._changes import WORKLOAD, Outcome, add, client, entity, workload_resource
 from firedrill.faults._variants import one_of
 from firedrill.faults.base import Parameter, Target
@@ -184,9 +184,16 @@ def partners(world: World) -> Iterator[tuple[Obj, Obj]]:
 
 
 def web(world: World) -> Iterator[tuple[Obj, int, str]]:
-    """(workload, port, method) of those that are asked over HTTP by others."""
+    """(workload, port, method) of those that are asked over HTTP by others who tell of it.
+
+    What stands between users and the first program is seen by no program: there it takes a probe that ends
+    the container.
+    """
     graph = graph_of(world)
+    heard = {call.service for _, _, call in calls(world)}
     for owner, service in users_of(world):
+        if service.name not in heard and not _probed(main_container(world, owner)):
+            continue
         methods = [
             operation.title.partition(" ")[0]
             for operation in service.operations
@@ -199,6 +206,10 @@ def web(world: World) -> Iterator[tuple[Obj, int, str]]:
         known = [method for method in methods if method in ("GET", "POST", "PUT", "DELETE", "PATCH")]
         if known:
             yield owner, service.port, max(dict.fromkeys(known), key=known.count)
+
+
+def _probed(container: Obj) -> bool:
+    return dig(container, "livenessProbe", "httpGet") is not None
 
 
 def machines(world: World) -> Iterator[tuple[Obj, str, str]]:

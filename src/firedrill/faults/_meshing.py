@@ -101,9 +101,15 @@ def each_route(world: World) -> Iterator[Target]:
         yield Target({"namespace": namespace_of(route), "name": name_of(route)}, fitting.entity(owner))
 
 
-def each_called(world: World) -> Iterator[Target]:
-    """Each workload in a mesh that others call."""
-    return (fitting.on_workload(owner) for owner in called(world))
+def each_open(world: World) -> Iterator[Target]:
+    """Each workload in a mesh that others call and nobody guards: one more policy allows what any allows."""
+    guards = [
+        policy
+        for policy in world.cluster.store.list(AUTHORIZATIONS)
+        if dig(policy, "spec", "action", default="ALLOW") == "ALLOW"
+    ]
+    guarded = [owner for policy in guards for owner in governed(world, policy)]
+    return (fitting.on_workload(owner) for owner in called(world) if owner not in guarded)
 
 
 def each_calling(world: World) -> Iterator[Target]:

@@ -180,6 +180,13 @@ def _requests(pod: Obj) -> int:
     return sum(quantity.milli(str(text)) for text in asked if text is not None)
 
 
+def most_cores(world: World) -> int:
+    """The processors of the largest worker."""
+    nodes = [node for node in world.cluster.store.list("nodes") if _CONTROL_PLANE not in labels_of(node)]
+    found = [quantity.milli(str(dig(node, "status", "capacity", "cpu", default="0"))) for node in nodes]
+    return max(found, default=0) // 1000
+
+
 def workers(world: World) -> list[str]:
     """The names of the nodes that take pods of applications."""
     nodes = world.cluster.store.list("nodes")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.faults._changes import WORKLOAD, Outcome, add
 from firedrill.faults._making import cause_of, delete_pods
 from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.fitting import each_missed
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -53,5 +54,6 @@ FAULT = register(
         category="Resource Unavailable",
         text="A webhook has to agree to every new pod, and the Service behind it is not there any more. The "
         "workload's pods were deleted to be made anew, and none of the new ones is let in.",
+        fits=each_missed,
     )
 )

@@ -44,7 +44,7 @@ FAULT = register(
         text="A new AuthorizationPolicy allows one namespace to reach a workload, and it is not the one that"
         " its callers are in. Their connections are reset.",
         spreads="edges",
-        fits=_meshing.each_called,
+        fits=_meshing.each_open,
         lacks=_meshing.NO_MESH,
     )
 )

@@ -40,7 +40,7 @@ def _fits(world: World) -> Iterator[Target]:
             _NAMES,
             path=path,
             percent=100,
-            delay=one_of(world, ID, owner, ("300ms", "500ms", "1s")),
+            delay=one_of(world, ID, owner, ("1s", "2s", "3s")),
         )
 
 
@@ -52,7 +52,7 @@ FAULT = register(
             **TIMED,
             "path": Parameter("where the volume is mounted", None),
             "percent": Parameter("share of the operations, in per cent", 100),
-            "delay": Parameter("how long", "500ms"),
+            "delay": Parameter("how long", "1s"),
         },
         inject=_inject,
         shows="late",

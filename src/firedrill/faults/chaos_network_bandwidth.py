@@ -32,7 +32,7 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
 def _fits(world: World) -> Iterator[Target]:
     for owner, _ in users_of(world):
-        yield aim(world, ID, owner, _NAMES, rate=one_of(world, ID, owner, ("4kbps", "8kbps")))
+        yield aim(world, ID, owner, _NAMES, rate=one_of(world, ID, owner, ("1kbps", "2kbps", "3kbps")))
 
 
 FAULT = register(
@@ -41,7 +41,7 @@ FAULT = register(
         title="a network experiment leaves a workload little bandwidth",
         parameters={
             **TIMED,
-            "rate": Parameter("bytes per second", "8kbps"),
+            "rate": Parameter("bytes per second", "2kbps"),
         },
         inject=_inject,
         shows="late",

@@ -20,6 +20,11 @@ _DATABASE = re.compile(
 )
 
 
+_PAIRS = re.compile(
+    r"(?P<head>(?:^|.*;)\s*(?:host|server|data source)\s*=)(?P<host>[^;,]+)(?P<tail>.*)", re.I
+)
+_PORT = re.compile(r"(?P<head>(?:^|.*;)\s*port\s*=)(?P<port>\d{1,5})(?P<tail>.*)", re.I)
+"""Of texts such as `Host=db;Port=5432;Database=shop`."""
 _ADDRESS = re.compile(
     r"(?P<head>.*?://(?:[^@/]*@)?)?(?P<host>[A-Za-z0-9.-]+)(?::(?P<port>\d{1,5}))?(?P<tail>[/?].*)?"
 )
@@ -28,13 +33,26 @@ _ADDRESS = re.compile(
 def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     def change(container: Obj) -> None:
         entry = pick(container.get("env") or [], args["variable"], "variable")
-        entry["value"] = _wrong(str(entry.get("value") or ""), args["part"])
+        entry["value"] = wrong_address(str(entry.get("value") or ""), args["part"])
         entry.pop("valueFrom", None)
 
     return edit_container(world, args, change)
 
 
-def _wrong(text: str, part: str) -> str:
+def wrong_address(text: str, part: str) -> str:
+    """The same text with another host or port in it.
+
+    Raises:
+        InputError: it is no address.
+    """
+    pairs = _PAIRS.fullmatch(text)
+    if pairs is not None and part == "host":
+        return f"{pairs['head']}{pairs['host']}-primary{pairs['tail']}"
+    if pairs is not None:
+        told = _PORT.fullmatch(text)
+        if told is None:
+            return f"{text.rstrip(';')};Port=5433"
+        return f"{told['head']}{int(told['port']) + 1}{told['tail']}"
     match = _ADDRESS.fullmatch(text)
     if match is None:
         raise InputError(
@@ -48,7 +66,8 @@ def _wrong(text: str, part: str) -> str:
 def _fits(world: World) -> Iterator[Target]:
     for owner in workloads(world):
         for item in main_container(world, owner).get("env") or ():
-            if _DATABASE.match(str(item.get("value") or "")):
+            text = str(item.get("value") or "")
+            if _DATABASE.match(text) or _PAIRS.fullmatch(text):
                 for part in ("port", "host"):
                     yield on_container(world, owner, variable=item["name"], part=part)
 
@@ -63,7 +82,7 @@ FAULT = register(
             "part": Parameter("what of it is wrong", "port", ("port", "host")),
         },
         inject=_inject,
-        shows="restarts",
+        shows="restarts|failing|lagging",
         within=180000,
         aliases=(
             "database_address_mismatch",
@@ -77,6 +96,6 @@ FAULT = register(
             "database answers. The program cannot open it."
         ),
         fits=_fits,
-        lacks="no workload is told the URL of a database by a variable",
+        lacks="no workload is told the URL or the settings of a database by a variable",
     )
 )

@@ -9,6 +9,8 @@ from firedrill.faults._aiming import calls
 from firedrill.faults._changes import WORKLOAD, Outcome, edit_pods
 from firedrill.faults.base import Fault, Parameter, Target, register
 from firedrill.faults.fitting import on_workload
+from firedrill.world.kube.objects import dig
+from firedrill.world.mesh.view import GATEWAY_LABEL
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -22,11 +24,15 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
     return edit_pods(world, args, change)
 
 
+def _labels(owner: Obj) -> Obj:
+    return dig(owner, "spec", "template", "metadata", "labels") or {}
+
+
 def _fits(world: World) -> Iterator[Target]:
-    """Whoever calls others by name."""
+    """Whoever calls others by name; a gateway of a mesh is told their addresses."""
     seen = []
     for owner, _service, _call in calls(world):
-        if owner not in seen:
+        if owner not in seen and GATEWAY_LABEL not in _labels(owner):
             seen.append(owner)
             yield on_workload(owner)
 

@@ -141,8 +141,8 @@ def both_ways(target: Target) -> Iterator[Target]:
 
 
 def bitten(world: World, args: Mapping[str, Any]) -> Iterator[Target]:
-    """These arguments with each workload that is started anew right after (see `_changes.NEXT`)."""
-    for owner in workloads(world):
+    """These arguments with each workload that is missed, started anew right after (see `_changes.NEXT`)."""
+    for owner in missed(world):
         place = {
             "workload": name_of(owner),
             "workload_namespace": namespace_of(owner),
@@ -260,6 +260,20 @@ def on_service(service: Obj, owner: Obj, **more: Any) -> Target:
 def each_workload(world: World) -> Iterator[Target]:
     """Each workload of the application."""
     return (on_workload(owner) for owner in workloads(world))
+
+
+def missed(world: World) -> Iterator[Obj]:
+    """Workloads without others behind each of their Services, which would answer in their place."""
+    crowds = [owners_behind(world, service) for service in world.cluster.store.list("services")]
+    for owner in workloads(world):
+        behind = [crowd for crowd in crowds if owner in crowd]
+        if not behind or any(len(crowd) == 1 for crowd in behind):
+            yield owner
+
+
+def each_missed(world: World) -> Iterator[Target]:
+    """Each workload of the application whose work nobody else does."""
+    return (on_workload(owner) for owner in missed(world))
 
 
 def each_container(world: World) -> Iterator[Target]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.faults._changes import WORKLOAD, Outcome, edit
 from firedrill.faults._making import cause_of, delete_pods
 from firedrill.faults.base import Fault, Parameter, register
+from firedrill.faults.fitting import each_missed
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -38,5 +39,6 @@ FAULT = register(
         category="Configuration Setting",
         text="The namespace was labelled to take hardened pods only. What runs, runs on; when the workload's "
         "pods were deleted to be made anew, the new ones were refused.",
+        fits=each_missed,
     )
 )

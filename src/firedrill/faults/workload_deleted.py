@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.faults._changes import WORKLOAD, Outcome, drop, workload_resource
 from firedrill.faults._making import cause_of
 from firedrill.faults.base import Fault, register
+from firedrill.faults.fitting import each_missed
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -29,5 +30,6 @@ FAULT = register(
         category="Resource Unavailable",
         text="Somebody deleted the workload, perhaps in the wrong namespace. Its pods end, and nothing makes "
         "new ones; its Service stays and has nobody behind it.",
+        fits=each_missed,
     )
 )

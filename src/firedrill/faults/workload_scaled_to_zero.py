@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.faults._changes import WORKLOAD, Outcome, edit, workload_resource
-from firedrill.faults.base import Fault, Target, register
-from firedrill.faults.fitting import on_workload, owners_behind, workloads
+from firedrill.faults.base import Fault, register
+from firedrill.faults.fitting import each_missed
 
 if TYPE_CHECKING:
     from firedrill.world import World
@@ -20,15 +20,6 @@ def _inject(world: World, args: Mapping[str, Any]) -> Outcome:
 
     undo = edit(world, workload_resource(args), args["namespace"], args["name"], change)
     return (f"{args['namespace']}/{args['kind']}/{args['name']}",), (undo,)
-
-
-def _fits(world: World) -> Iterator[Target]:
-    """Those without others behind each of their Services, which would answer in their place."""
-    crowds = [owners_behind(world, service) for service in world.cluster.store.list("services")]
-    for owner in workloads(world):
-        behind = [crowd for crowd in crowds if owner in crowd]
-        if not behind or any(len(crowd) == 1 for crowd in behind):
-            yield on_workload(owner)
 
 
 FAULT = register(
@@ -45,6 +36,6 @@ FAULT = register(
         family="runtime",
         category="Change",
         text="A workload was scaled to no copies. Nobody answers for it any more.",
-        fits=_fits,
+        fits=each_missed,
     )
 )
