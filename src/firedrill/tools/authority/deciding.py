@@ -1,0 +1,86 @@
+"""A policy at work: the guard that a gateway asks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from firedrill.gateway.kubernetes.guarding import Decision
+from firedrill.tools.authority.approvers import Approver, approver_of
+from firedrill.tools.authority.matching import Case, fits
+from firedrill.tools.authority.policy import Policy, Rule
+
+if TYPE_CHECKING:
+    from firedrill.gateway.kubernetes.guarding import Asked
+
+_READ = Rule(name="reads", effect="allow")
+_UNSAID = "what a policy does not say is read-only"
+
+
+class Authority:
+    """Decides about the requests of one episode. Give it to `Host.guard`.
+
+    Args:
+        policy: what is allowed.
+        approver: who is asked instead of the policy's own.
+        put: how a person is reached, where the policy's approver is one.
+
+    Raises:
+        InputError: the policy wants a person, and nobody is there.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        approver: Approver | None = None,
+        put: Callable[[str], Awaitable[str]] | None = None,
+    ) -> None:
+        self.policy = policy
+        if approver is None and policy.approver is not None:
+            approver = approver_of(policy.approver, put)
+        self._approver = approver
+        self._spent: dict[str, int] = {}
+
+    async def decide(self, asked: Asked) -> Decision:
+        """See `Guard`."""
+        case = Case(asked)
+        rule = self._rule(case)
+        if rule.effect == "deny":
+            return Decision("deny", rule.name, reason=rule.reason)
+        if asked.refusal or rule.effect == "allow":
+            # what the API refuses anyway is nobody's question
+            self._spend(rule, asked)
+            return Decision("allow", rule.name)
+        if self._approver is None:
+            return Decision("deny", rule.name, reason="somebody would have to be asked, and nobody can be")
+        answer = await self._approver.ask(case, rule)
+        if answer.approved:
+            self._spend(rule, asked)
+        reason = answer.reason or ("" if answer.approved else f"{self._approver.name} said no")
+        effect = "allow" if answer.approved else "deny"
+        return Decision(
+            "allow" if effect == "allow" else "deny",
+            rule.name,
+            asked=True,
+            approver=self._approver.name,
+            waited_ms=answer.waited_ms,
+            reason=reason,
+        )
+
+    def _rule(self, case: Case) -> Rule:
+        asked = case.asked
+        for rule in self.policy.rules:
+            if not fits(rule.match, case, permits=rule.effect == "allow"):
+                continue
+            if rule.budget is None or self._spent.get(rule.name, 0) + max(asked.count, 1) <= rule.budget:
+                return rule
+        unmatched = self.policy.unmatched
+        if asked.writes:
+            return Rule(
+                name="unsaid", effect=unmatched.write, reason=_UNSAID if unmatched.write == "deny" else ""
+            )
+        return _READ if unmatched.read == "allow" else Rule(name="unsaid", effect=unmatched.read)
+
+    def _spend(self, rule: Rule, asked: Asked) -> None:
+        if rule.budget is not None and not asked.dry_run and not asked.refusal:
+            self._spent[rule.name] = self._spent.get(rule.name, 0) + max(asked.count, 1)

@@ -1,0 +1,160 @@
+"""Whether a rule is about a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from firedrill.gateway.kubernetes.guarding import STREAMS
+from firedrill.tools.authority.effects import effects_of
+from firedrill.world.kube.objects import Obj, name_of, namespace_of
+
+if TYPE_CHECKING:
+    from firedrill.gateway.kubernetes.guarding import Asked
+    from firedrill.tools.authority.policy import Match
+
+_ORDINARY = frozenset({"", "log", "scale"})
+"""Subresources that belong to a resource that an `allow` names."""
+_BY_ITSELF = frozenset({"resourceVersion", "managedFields", "generation"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request as rules look at it."""
+
+    asked: Asked
+
+    @cached_property
+    def effects(self) -> frozenset[str]:
+        """What it comes to."""
+        return effects_of(self.asked)
+
+    @cached_property
+    def verbs(self) -> tuple[str, ...]:
+        """Its verb, and whether it reads or writes. Reaching into what runs is `create`, by any method."""
+        asked = self.asked
+        verb = "create" if asked.subresource in STREAMS else asked.verb
+        return (verb, "write" if asked.writes else "read")
+
+    @cached_property
+    def targets(self) -> tuple[tuple[str, str], ...] | None:
+        """Namespaces and names that it is about; None where it is about more than can be told: a list."""
+        asked = self.asked
+        if asked.before:
+            inside = {(namespace_of(obj) or asked.namespace, name_of(obj)) for obj in asked.before}
+            return tuple(sorted(_in_itself(asked, space, name) for space, name in inside))
+        if asked.verb == "deletecollection" and not asked.refusal:
+            return ()
+        return (_in_itself(asked, asked.namespace, asked.name),) if asked.name else None
+
+    @cached_property
+    def fields(self) -> tuple[str, ...] | None:
+        """JSON pointers of what changes; None where that is not a change of one object."""
+        asked = self.asked
+        if asked.after is None or len(asked.before) != 1:
+            return None
+        return tuple(_differences(_lasting(asked.before[0]), _lasting(asked.after), ""))
+
+
+def fits(match: Match, case: Case, *, permits: bool) -> bool:
+    """Whether a rule is about a request.
+
+    Args:
+        permits: the rule lets it pass without a question. It then has to fit all that the request is
+            about; any other rule fits as soon as one part of it does.
+    """
+    asked = case.asked
+    resource, _, group = asked.resource.partition(".")
+    return (
+        _any(match.apis, (asked.api,))
+        and _any(match.users, (asked.user,))
+        and (not match.verbs or bool({*case.verbs, "*"} & set(match.verbs)))
+        and _any(match.resources, (asked.resource, resource))
+        and _any(match.kinds, (asked.kind,))
+        and _any(match.groups, (group or "core",))
+        and _subresource(match, asked.subresource, permits=permits)
+        and _places(match, case, permits=permits)
+        and (not match.effects or bool(case.effects & set(match.effects)))
+        and not case.effects & set(match.without)
+        and _fields(match.only, case)
+        and (not match.programs or _any(match.programs, asked.command[:1]))
+        and (match.dry_run is None or match.dry_run == asked.dry_run)
+        and _counted(match, asked.count)
+    )
+
+
+def _any(patterns: Sequence[str], words: Iterable[str]) -> bool:
+    if not patterns:
+        return True
+    return any(fnmatchcase(word, pattern) for word in words for pattern in patterns)
+
+
+def _subresource(match: Match, subresource: str, *, permits: bool) -> bool:
+    if match.subresources:
+        return _any(match.subresources, (subresource,))
+    narrow = bool(match.resources or match.kinds or match.groups)
+    return not (permits and narrow) or subresource in _ORDINARY
+
+
+def _places(match: Match, case: Case, *, permits: bool) -> bool:
+    if not match.namespaces and not match.names:
+        return True
+    targets = case.targets
+    if targets is None:
+        space = case.asked.namespace
+        if not permits:
+            return not space or _any(match.namespaces, (space,))
+        everything = "*" in match.names or not match.names
+        return (
+            everything
+            and _any(match.namespaces, (space,))
+            and bool(space or "*" in match.namespaces or not match.namespaces)
+        )
+    found = [_any(match.namespaces, (space,)) and _any(match.names, (name,)) for space, name in targets]
+    return all(found) if permits else any(found)
+
+
+def _fields(pointers: Sequence[str], case: Case) -> bool:
+    if not pointers:
+        return True
+    return case.fields is not None and all(_any(pointers, (field,)) for field in case.fields)
+
+
+def _counted(match: Match, count: int) -> bool:
+    wanted = match.count
+    if wanted is None:
+        return True
+    return (wanted.above is None or count > wanted.above) and (wanted.below is None or count < wanted.below)
+
+
+def _in_itself(asked: Asked, space: str, name: str) -> tuple[str, str]:
+    """A namespace lies in itself, so that a rule about a namespace is about deleting it too."""
+    return (name, name) if asked.resource == "namespaces" else (space, name)
+
+
+def _lasting(obj: Obj) -> Obj:
+    meta = {key: item for key, item in (obj.get("metadata") or {}).items() if key not in _BY_ITSELF}
+    return {**obj, "metadata": meta}
+
+
+def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
+    if before == after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}):
+            yield from _differences(before.get(key), after.get(key), f"{path}/{_escaped(key)}")
+    elif isinstance(after, dict) and before is None and after:
+        for key in sorted(after):
+            yield f"{path}/{_escaped(key)}"
+    elif isinstance(before, dict) and after is None and before:
+        for key in sorted(before):
+            yield f"{path}/{_escaped(key)}"
+    else:
+        yield path or "/"
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
