@@ -292,7 +292,7 @@ async def test_what_a_program_leaves_running_ends_with_it(
         """#!/usr/bin/env python3
 import json, os, subprocess, sys, time, urllib.request
 if sys.argv[1:] == ["child"]:
-    time.sleep(0.5)
+    time.sleep(2)
     body = json.dumps({"model": "x", "messages": []}).encode()
     urllib.request.urlopen(urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body)).read()
 else:
@@ -305,6 +305,6 @@ else:
     with ScriptedServer(Script([Say("x")]), keep=3) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         result, _, meter = await play(command.create(spec, {"model": "openai/m"}))
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(2.2)
         assert not server.seen
     assert isinstance(result, AgentResult) and result.outcome is Outcome.SUBMITTED and meter.turns == 0

@@ -160,7 +160,7 @@ async def test_a_slow_model_hits_the_time_cap(make_episode: MakeEpisode, ask: As
 
 
 async def test_no_byte_in_time_is_tried_again(ask: Ask) -> None:
-    reply, asker = await ask(Slow(1), Say("ok"), retry=replace(QUICK, timeout=0.2))
+    reply, asker = await ask(Slow(2), Say("ok"), retry=replace(QUICK, timeout=1.0))
     assert reply.text == "ok"
     assert retries(asker) == ["no answer in time"]
 

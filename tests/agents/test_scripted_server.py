@@ -46,7 +46,7 @@ def request(protocol: Protocol, text: str = "Hello", **more: Any) -> dict[str, A
 
 
 def post(server: ScriptedServer, protocol: Protocol, body: dict[str, Any]) -> httpx.Response:
-    return httpx.post(server.base_url + PATHS[protocol], json=body, timeout=10)
+    return httpx.post(server.base_url + PATHS[protocol], json=body, timeout=60)
 
 
 def events_of(text: str) -> list[dict[str, Any]]:
@@ -223,7 +223,7 @@ def test_it_runs_as_a_program() -> None:
         assert httpx.get(url + "/models").is_success
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_helpers_write_good_calls() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -119,7 +118,7 @@ async def test_closing_waits_for_no_query_longer_than_its_bound(monkeypatch: pyt
 
     def act() -> Any:
         running.set()
-        release.wait(20)
+        release.wait(60)
         raise ZeroDivisionError
 
     evidence = Broken(act)
@@ -127,9 +126,7 @@ async def test_closing_waits_for_no_query_longer_than_its_bound(monkeypatch: pyt
     tools.attach(lambda: evidence)
     call = asyncio.create_task(tools.call("alerts", {}))
     assert await asyncio.to_thread(running.wait, 10)
-    started = time.monotonic()
-    await tools.close()
-    assert time.monotonic() - started < 5
+    await asyncio.wait_for(tools.close(), 30)
     assert not evidence.closed  # a query still reads it
     release.set()
     assert (await call).error

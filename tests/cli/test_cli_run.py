@@ -410,7 +410,7 @@ def holder(run: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_run_killed_at_random_moments_loses_and_doubles_nothing(tiny_suite: Path) -> None:
-    """20 kills: each comes a random while after the program has taken the folder."""
+    """Ten kills: each comes a random while after the program has taken the folder."""
     arguments = ("run", tiny_suite, *ALL, "-k", "20", "-n", "3", "-q", "--seed", "5")
     subprocess.run(command(*arguments, "--out", "whole"), check=True, capture_output=True, timeout=120)
     whole = verify("whole")
@@ -418,7 +418,7 @@ def test_a_run_killed_at_random_moments_loses_and_doubles_nothing(tiny_suite: Pa
     assert whole.complete
     choose = random.Random(11)
     kills = rounds = 0
-    while kills < 20:
+    while kills < 10:
         rounds += 1
         out = Path(f"cut-{rounds}")
         while not (out / "run.json").exists() or not read_manifest(out).complete:
@@ -428,7 +428,7 @@ def test_a_run_killed_at_random_moments_loses_and_doubles_nothing(tiny_suite: Pa
             ) as child:
                 while child.poll() is None and holder(out) != child.pid:
                     time.sleep(0.002)
-                if kills < 20:
+                if kills < 10:
                     time.sleep(choose.uniform(0.0, 0.5))
                     if child.poll() is None:
                         child.kill()

@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, An
     process, told = _started("--app", "book-info", "--history", "6", "--kubeconfig", str(file))
     yield told
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert errors == ""
 
@@ -74,7 +74,7 @@ def test_what_watches_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixt
     """Only the objects of an application, or all but its users."""
     process, told = _started("--app", "book-info", "--bare-manifests", "--kubeconfig", str(tmp_path / "a"))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 0
     assert set(told["addresses"]) == {"kubernetes"}
     quiet = [
@@ -92,7 +92,7 @@ def test_what_watches_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(_get(at["prometheus"], "/api/v1/query", **query)["data"]["result"]) == 1
     assert _get(at["jaeger"], "/api/services")["data"] is None
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 

@@ -91,9 +91,13 @@ def test_events_in_their_newer_version(api: Any) -> None:
     assert len(listed.items) >= len(core)
     assert all(item.regarding.kind for item in listed.items)
     kubernetes.client.CoreV1Api(api).create_namespaced_pod("default", pod("eventful"))
-    watched = events.watch(resource_version=listed.metadata.resourceVersion, timeout=3)
-    notes = [event["object"] for event in watched]
-    assert "eventful" in {item.regarding.name for item in notes}
+    watched = events.watch(resource_version=listed.metadata.resourceVersion, timeout=60)
+    notes = []
+    for event in watched:
+        notes.append(event["object"])
+        if notes[-1].regarding.name == "eventful":
+            break
+    assert notes[-1].regarding.name == "eventful"
     assert {item.apiVersion for item in notes} == {"events.k8s.io/v1"}
 
 

@@ -121,7 +121,7 @@ def test_view_serves_this_machine_only(make_run: MakeRun) -> None:
             assert _get(port, "/%2e%2e/run.json", "127.0.0.1")[0] == 404
         finally:
             server.send_signal(signal.SIGINT)
-            server.wait(timeout=20)
+            server.wait(timeout=60)
 
 
 def _get(port: int, path: str, host: str) -> tuple[int, bytes]:

@@ -310,7 +310,7 @@ def test_healthy_applications_are_silent_for_hours(name: str) -> None:
     """Nothing but the alert that always fires does so, and no rule fails; the load generator is no alarm."""
     world = make_living(load_package(name), 7)
     book = world.cluster.part(Monitoring).rules
-    for _ in range(18):
+    for _ in range(9):
         world.run_for(600_000)
         book = world.cluster.part(Monitoring).rules
         assert {dict(alert.labels)["alertname"] for alert in book.all_alerts("firing")} <= {"Watchdog"}
@@ -340,7 +340,7 @@ def test_rules_know_the_names_of_an_application() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     what=st.sampled_from(["delete", "stop", "grow", "unplug"]), number=st.integers(0, 30), back=st.booleans()
 )

@@ -457,12 +457,12 @@ def test_padding_is_bounded() -> None:
 
 
 def test_hostile_expressions_take_linear_time() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert regex.compiled("(a+)+$").search("a" * 20_000 + "b") is None
     assert regex.compiled("(x|xx)*y").search("x" * 20_000) is None
     with pytest.raises(ValueError, match=r"too large|repeat"):
         regex.compiled("((a{100}){100}){100}")
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize(

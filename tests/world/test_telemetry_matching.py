@@ -89,9 +89,9 @@ def test_expressions_that_are_none(pattern: str, problem: str) -> None:
     ],
 )
 def test_no_expression_takes_long(pattern: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert not full_match(pattern)("a" * 200)
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 3
 
 
 def test_groups_are_given_where_that_is_safe() -> None:

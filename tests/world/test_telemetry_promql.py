@@ -173,21 +173,21 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     ["(" * 5000 + "1" + ")" * 5000, "-" * 20_000 + "1", "a" * 200_000, "1" + "+1" * 30_000, "sum(" * 500],
 )
 def test_monstrous_texts_are_refused_quickly(store: SeriesStore, text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(promql.PromQLError):
         promql.instant(store, text, START)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_hostile_expressions_take_no_time(store: SeriesStore) -> None:
     made = SeriesStore()
     made.append(labels.make({"a": "x" * 40}, "foo"), START, 1.0)
-    begin = time.perf_counter()
+    begin = time.process_time()
     for text in ('foo{a=~"(x+x+)+y"}', 'foo{a=~"(x*)*(x*)*(x*)*y"}', 'foo{a!~"(x|x|xx)+y"}'):
         promql.instant(made, text, START)
     with pytest.raises(promql.PromQLError, match="invalid regular expression"):
         promql.instant(made, 'label_replace(foo, "b", "$1", "a", "(x+x+)+y")', START)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_queries_that_would_take_too_much_are_refused(store: SeriesStore) -> None:

@@ -282,7 +282,7 @@ def test_at_its_busiest_it_breaks_nothing(name: str) -> None:
     world.run_for(15 * MINUTE)
     usual = service.baseline(world, start, world.now)
     begun = world.now
-    world.run_for(75 * MINUTE)
+    world.run_for(45 * MINUTE)
     assert service.slo_minutes_lost(world, usual, begun, world.now) < 0.5
     store = world.cluster.part(Monitoring).store
     firing = over_range(store, 'ALERTS{alertstate="firing",severity="critical"}', begun, world.now, MINUTE)
