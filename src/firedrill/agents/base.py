@@ -135,6 +135,31 @@ class Privilege:
     inventory: tuple[str, ...]
     """Ids of every object present in the incident, ``namespace/Kind/name``, sorted."""
     topology: Topology
+    steps: tuple[Mapping[str, Any], ...] = ()
+    """What mends the incident, as the scenario's ``reference.steps`` say it; on a living world only."""
+
+
+class Living(Protocol):
+    """The world of an episode, for agents that run in our process: they reach it as everybody else does."""
+
+    @property
+    def sockets(self) -> Mapping[str, Path]:
+        """Unix sockets of ``kubernetes`` (TLS), ``prometheus``, ``alertmanager``, ``loki``, ``jaeger``."""
+
+    @property
+    def token(self) -> str:
+        """The bearer token of the agent's identity at the Kubernetes API."""
+
+    @property
+    def ca(self) -> bytes:
+        """The certificate of the Kubernetes API, as PEM."""
+
+    @property
+    def alerts(self) -> tuple[Mapping[str, Any], ...]:
+        """What the agent is called for: ``name``, ``labels``, ``fired`` and ``description`` of each."""
+
+    async def wait(self, ms: int) -> int:
+        """Let virtual time pass; gives the world's moment then, in ms since the Unix epoch."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +190,8 @@ class Episode:
     """Only for agents whose ``privileged`` is True."""
     open_evidence: Callable[[], AbstractContextManager[Evidence]] | None = None
     """Opens the evidence that the agent may see, for agents that run in our process."""
+    living: Living | None = None
+    """The world that the agent acts on; None on recorded incidents."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ class NullAgent:
     name = "null"
     privileged = False
     needs_workspace = False
+    acts = True
 
     def config(self) -> dict[str, Any]:
         """It has nothing to configure."""

@@ -1,10 +1,14 @@
-"""The agent that knows the truth: proves that a scenario can be solved with what the incident shows."""
+"""The agent that knows the truth: proves that a scenario can be solved with what the incident shows.
+
+On a living world it also carries out the reference repair, by requests through the gateway.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from firedrill.agents.base import AgentError, AgentResult, Episode, Privilege
@@ -23,6 +27,7 @@ class OracleAgent:
     name = "oracle"
     privileged = True
     needs_workspace = False
+    acts = True
 
     def config(self) -> dict[str, Any]:
         """It has nothing to configure."""
@@ -32,7 +37,15 @@ class OracleAgent:
         """Answer from the truth."""
         if episode.privilege is None:
             raise AgentError("the oracle was not shown the truth")
-        return await asyncio.to_thread(answer, episode.privilege)
+        found = await asyncio.to_thread(answer, episode.privilege)
+        if episode.living is None:
+            return found
+        from firedrill.agents.reference import Repairer
+
+        repairer = Repairer(episode.living)
+        cleared = await repairer.repair(episode.privilege.steps)
+        notes = {**found.notes, "cleared": cleared, "refused": repairer.refused}
+        return replace(found, notes=notes)
 
 
 def answer(privilege: Privilege) -> AgentResult:

@@ -18,6 +18,7 @@ class ShotgunAgent:
     name = "shotgun"
     privileged = False
     needs_workspace = False
+    acts = True
 
     def config(self) -> dict[str, Any]:
         """What it leaves out."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from firedrill.core.episode import EpisodeKey, EpisodeRecord
 from firedrill.core.errors import InputError
 from firedrill.core.grade import Grade
+from firedrill.core.living import Facts
 from firedrill.core.topology import Topology
 from firedrill.core.truth import Truth
 from firedrill.records.files import is_plain_file, read_bytes, read_json, walk
@@ -22,6 +23,7 @@ from firedrill.records.receipt import ReceiptLine, read_receipt
 EPISODE = "episode.json"
 RECEIPT = "receipt.jsonl"
 SUBMISSION = "submission.json"
+INTERVENTIONS = "interventions.json"
 GRADE = "grade.json"
 TIMING = "timing.json"
 ARTIFACTS = "artifacts"
@@ -135,6 +137,11 @@ class RunFolder:
         """The grade; None when the episode was not graded (an infrastructure error)."""
         path = self.folder(key) / GRADE
         return _model(Grade, path) if path.exists() else None
+
+    def facts(self, key: EpisodeKey) -> Facts | None:
+        """What became of the episode's world; None on a recorded incident."""
+        path = self.folder(key) / INTERVENTIONS
+        return _model(Facts, path) if path.exists() else None
 
     def timing(self, key: EpisodeKey) -> tuple[float, ...]:
         """Seconds after the start at which each line of the receipt was written; empty if unknown."""

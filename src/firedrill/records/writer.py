@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from firedrill.core.digest import digest_bytes
 from firedrill.core.episode import EpisodeKey, EpisodeRecord
 from firedrill.core.errors import InputError
 from firedrill.core.grade import Grade
+from firedrill.core.living import Facts
 from firedrill.core.outcome import Outcome
 from firedrill.records.files import (
     digest_without_timing,
@@ -24,7 +25,16 @@ from firedrill.records.files import (
     walk,
     write_atomic,
 )
-from firedrill.records.folder import ARTIFACTS, EPISODE, GRADE, RECEIPT, SUBMISSION, TIMING, RunFolder
+from firedrill.records.folder import (
+    ARTIFACTS,
+    EPISODE,
+    GRADE,
+    INTERVENTIONS,
+    RECEIPT,
+    SUBMISSION,
+    TIMING,
+    RunFolder,
+)
 from firedrill.records.lock import LOCK, RunLock
 from firedrill.records.manifest import (
     MANIFEST,
@@ -58,6 +68,10 @@ class EpisodeWriter:
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
 
+    def interventions(self, facts: Facts) -> None:
+        """Keep what became of the episode's world."""
+        (self.folder / INTERVENTIONS).write_bytes(json_bytes(facts.model_dump(mode="json")))
+
     def finish(self, record: EpisodeRecord, submission: str | None, grade: Grade | None) -> EpisodeEntry:
         """Write everything but move nothing yet; ``episode.json`` comes last."""
         self.receipt.close()
@@ -66,6 +80,8 @@ class EpisodeWriter:
             data = json_bytes({"text": submission})
             (self.folder / SUBMISSION).write_bytes(data)
             files[SUBMISSION] = digest_bytes(data)
+        if (self.folder / INTERVENTIONS).exists():
+            files[INTERVENTIONS] = file_digest(self.folder / INTERVENTIONS)
         for path, is_folder in walk(self.folder / ARTIFACTS):
             if not is_folder:
                 files[f"{ARTIFACTS}/{path.name}"] = file_digest(path)
@@ -296,6 +312,7 @@ def read_entry(folder: RunFolder, key: EpisodeKey) -> EpisodeEntry | None:
         record = folder.episode(key)
         folder.submission_text(key)
         grade = folder.grade(key)
+        folder.facts(key)
     except InputError:
         return None
     if grade is None and record.outcome is not Outcome.INFRASTRUCTURE_ERROR:
@@ -305,7 +322,7 @@ def read_entry(folder: RunFolder, key: EpisodeKey) -> EpisodeEntry | None:
     chain = check_chain(path / RECEIPT, key, RECEIPT)
     if chain.problem is not None:
         return None
-    names: Sequence[str] = [RECEIPT, *([SUBMISSION] if (path / SUBMISSION).exists() else [])]
+    names = [RECEIPT, *(name for name in (SUBMISSION, INTERVENTIONS) if (path / name).exists())]
     files = {name: file_digest(path / name) for name in names}
     for artifact in folder.artifacts(key):
         files[artifact.relative_to(path).as_posix()] = file_digest(artifact)

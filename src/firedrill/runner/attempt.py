@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firedrill.agents.base import (
     AgentError,
@@ -25,6 +25,7 @@ from firedrill.agents.base import (
 from firedrill.core.episode import EpisodeKey, EpisodeRecord, Limits, Usage
 from firedrill.core.errors import InfrastructureError, InputError
 from firedrill.core.grade import Grade
+from firedrill.core.living import Facts
 from firedrill.core.outcome import Outcome
 from firedrill.core.submission import parse_submission
 from firedrill.core.topology import Topology
@@ -34,6 +35,9 @@ from firedrill.records.receipt import bounded, clean_text
 from firedrill.runner.settings import Entrant, Settings, effective_limits, episode_seed
 from firedrill.runner.staging import Stage
 from firedrill.sandbox.base import CommandResult, SandboxSpec, View, Workspace
+
+if TYPE_CHECKING:
+    from firedrill.runner.living import LivingEpisode
 
 MAX_SUBMISSION = 4_000_000
 """Characters kept of an answer."""
@@ -97,6 +101,8 @@ class Ending:
     usage: Usage = field(default_factory=Usage)
     sandbox: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
+    facts: Facts | None = None
+    """What became of its world; None on recorded incidents."""
 
 
 async def attempt(
@@ -117,6 +123,10 @@ async def attempt(
         spec = settings.sandbox
         if isinstance(agent, PreparingAgent):
             spec = _with(spec, await stack.enter_async_context(agent.prepare(meter, writer.receipt)))
+        living: LivingEpisode | None = None
+        if stage.living is not None:
+            living = await stage.living.episode()
+            stack.push_async_callback(living.close)
         workspace: Workspace = NoWorkspace()
         if job.entrant.needs_workspace:
             workspace = open_workspace(stage.view, spec)
@@ -129,15 +139,21 @@ async def attempt(
             limits=limits,
             seed=episode_seed(settings.seed, job.key),
             inventory=stage.visible,
-            privilege=Privilege(stage.truth, stage.inventory, stage.topology) if agent.privileged else None,
+            privilege=_privilege(stage) if agent.privileged else None,
             open_evidence=stage.open_evidence,
+            living=living,
         )
         meter.start()
         working = time.monotonic()
-        result = await _solve(job.entrant.run(job.key, episode), meter, limits, settings.grace_seconds)
+        work = job.entrant.run(job.key, episode)
+        if living is not None:
+            work = bounded_by(living, work, meter)
+        result = await _solve(work, meter, limits, settings.grace_seconds)
         worked = time.monotonic() - working
         sandbox = workspace.describe()
-    ending = _ending(result, meter)
+        ending = _ending(result, meter)
+        if living is not None:
+            ending = replace(ending, facts=await living.finish(named(ending.submission, ending.outcome)))
     now = time.monotonic()
     timing = {
         "total": now - started,
@@ -152,6 +168,41 @@ async def attempt(
         sandbox=bounded(sandbox),
         timing={name: round(seconds, 6) for name, seconds in timing.items()},
     )
+
+
+def _privilege(stage: Stage) -> Privilege:
+    steps = () if stage.living is None else stage.living.steps
+    return Privilege(stage.truth, stage.inventory, stage.topology, steps)
+
+
+async def bounded_by(living: LivingEpisode, work: Awaitable[AgentResult], meter: Meter) -> AgentResult:
+    """Let an agent work until its world's time is up.
+
+    Raises:
+        LimitReached: it is.
+        InfrastructureError: the world's process broke.
+    """
+    task = asyncio.ensure_future(work)
+    over, broken = asyncio.create_task(living.over.wait()), asyncio.create_task(living.failed())
+    try:
+        await asyncio.wait({task, over, broken}, return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            raise broken.result()
+        # the world decides, not who was heard first: an answer that comes at the end comes too late
+        if over.done() or await living.is_over():
+            raise meter.cap(Outcome.TIME_LIMIT, "the cap on virtual time")
+        return task.result()
+    finally:
+        for item in (task, over, broken):
+            item.cancel()
+        await asyncio.gather(task, over, broken, return_exceptions=True)
+
+
+def named(submission: str | None, outcome: Outcome) -> list[str]:
+    """The causes that an answer names, in its order; none where it is not graded."""
+    if submission is None or not outcome.answers:
+        return []
+    return [entity.name for entity in parse_submission(submission).causes]
 
 
 async def _solve(
@@ -231,10 +282,16 @@ def conclude(job: Job, stage: Stage | None, ending: Ending, writer: EpisodeWrite
     receipt = writer.receipt
     if ending.submission is not None and "submission" not in receipt.kinds:
         receipt.append("submission", text=ending.submission)
+    if ending.facts is not None:
+        for line in ending.facts.requests:
+            receipt.append("request", **line.model_dump(mode="json"))
+        writer.interventions(ending.facts)
     receipt.append("end", outcome=ending.outcome.value, reason=ending.reason)
     grade = None
     if ending.outcome.counts and stage is not None:
-        grade = grade_answer(ending.submission, stage.truth, stage.topology, stage.inventory, ending.outcome)
+        grade = grade_answer(
+            ending.submission, stage.truth, stage.topology, stage.inventory, ending.outcome, ending.facts
+        )
     record = EpisodeRecord(
         scenario=job.key.scenario,
         agent=job.key.agent,
@@ -253,10 +310,19 @@ def conclude(job: Job, stage: Stage | None, ending: Ending, writer: EpisodeWrite
 
 
 def grade_answer(
-    text: str | None, truth: Truth, topology: Topology, inventory: Sequence[str], outcome: Outcome
+    text: str | None,
+    truth: Truth,
+    topology: Topology,
+    inventory: Sequence[str],
+    outcome: Outcome,
+    facts: Facts | None = None,
 ) -> Grade:
-    """The grade of a raw answer: the one place where a run's grades come from."""
+    """The grade of a raw answer, and of acts: the one place where a run's grades come from."""
     from firedrill.grading import grade
 
     submission = None if text is None else parse_submission(text)
+    if facts is not None:
+        from firedrill.grading.living import grade_living
+
+        return grade_living(submission, truth, facts, topology=topology, inventory=inventory, outcome=outcome)
     return grade(submission, truth, topology=topology, inventory=inventory, outcome=outcome)

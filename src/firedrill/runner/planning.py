@@ -39,18 +39,28 @@ def select(suite: Suite, wanted: Sequence[str], limit: int | None) -> list[Suite
         InputError: when there is no such scenario, or none is left.
     """
     chosen = list(suites.select(suite, wanted) if wanted else suite.scenarios)
-    living = [item.id for item in chosen if item.scenario.environment.backend == "world"]
-    if living:
-        raise InputError(
-            f"{len(living)} scenarios are about living worlds, in which agents cannot be run yet",
-            source=suite.name,
-            mend=f"write recorded incidents: firedrill suite export {suite.name} --format itbench-aa DIR",
-        )
     if limit is not None:
         chosen = chosen[:limit]
     if not chosen:
         raise InputError("no scenario to run", source=suite.name)
     return chosen
+
+
+def lives(item: SuiteScenario) -> bool:
+    """Whether a scenario is about a living world."""
+    return item.scenario.environment.backend == "world"
+
+
+def refuse_strangers(chosen: Sequence[SuiteScenario], entrants: Sequence[Entrant]) -> None:
+    """Raise InputError when an agent would be put on a living world that only knows recorded incidents."""
+    living = [item.id for item in chosen if lives(item)]
+    strangers = [item.agent.name for item in entrants if not item.acts]
+    if living and strangers:
+        raise InputError(
+            f"{', '.join(strangers)} cannot be put on living worlds yet, and {living[0]} is about one",
+            field="--agent",
+            mend="write recorded incidents with `firedrill suite export SUITE --format itbench-aa DIR`",
+        )
 
 
 def new_manifest(

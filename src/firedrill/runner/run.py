@@ -23,7 +23,7 @@ from firedrill.runner import planning
 from firedrill.runner.attempt import Job, OpenWorkspace
 from firedrill.runner.campaign import Campaign
 from firedrill.runner.settings import Entrant, Progress, Settings, Silent
-from firedrill.runner.staging import Prepare, Staging, read_truths, snapshot_stage
+from firedrill.runner.staging import Prepare, Staging, read_truths, staged
 from firedrill.sandbox.base import SandboxSpec, View
 from firedrill.suites.model import Suite, SuiteScenario
 
@@ -43,7 +43,7 @@ class RunResult:
 class Workshop:
     """How scenarios are prepared and sandboxes opened: replaced in tests."""
 
-    prepare: Callable[[Suite, frozenset[str]], Prepare] = snapshot_stage
+    prepare: Callable[[Suite, frozenset[str]], Prepare] = staged
     open_workspace: OpenWorkspace | None = None
 
     async def opener(self, entrants: Collection[Entrant], spec: SandboxSpec) -> OpenWorkspace:
@@ -104,6 +104,7 @@ async def run(
     """
     entrants = [planning.entrant(agent) for agent in agents]
     chosen = planning.select(suite, scenarios, limit)
+    planning.refuse_strangers(chosen, entrants)
     settings = replace(
         settings or Settings(),
         seed=seed,

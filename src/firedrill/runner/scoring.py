@@ -49,6 +49,7 @@ def score(path: Path, *, write: bool = True) -> Rescored:
             scenario.topology,
             scenario.inventory,
             record.outcome,
+            folder.facts(key),
         )
         if not same_grade(folder, key, grades[key]):
             changed.append(key)

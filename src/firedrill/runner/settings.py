@@ -68,6 +68,11 @@ class Entrant:
         """Whether the agent runs commands; those that say nothing of it do."""
         return bool(getattr(self.agent, "needs_workspace", True))
 
+    @property
+    def acts(self) -> bool:
+        """Whether the agent can be put on a living world; those that say nothing of it cannot."""
+        return bool(getattr(self.agent, "acts", False))
+
     async def run(self, key: EpisodeKey, episode: Episode) -> AgentResult:
         """Let the agent work on an episode."""
         if self.solve is not None:

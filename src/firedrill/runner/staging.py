@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firedrill.agents.base import Task
 from firedrill.core.errors import InfrastructureError
@@ -18,6 +19,9 @@ from firedrill.records import SCENARIO_FILES, json_bytes
 from firedrill.sandbox.base import View
 from firedrill.suites.model import Suite, SuiteScenario
 from firedrill.tools.evidence import Evidence
+
+if TYPE_CHECKING:
+    from firedrill.runner.living import LivingStage
 
 ARCHITECTURE = "architecture.json"
 _AT_ONCE = 2
@@ -40,6 +44,18 @@ class Stage:
     seconds: float = 0.0
     open_evidence: OpenEvidence | None = None
     """Opens what an agent may see of the incident; each call opens it anew. Blocking."""
+    living: LivingStage | None = None
+    """Its world, from the moment on at which somebody is called; None for recorded incidents."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether further episodes can be had of it."""
+        return self.living is None or self.living.alive
+
+    def close(self) -> None:
+        """Let go of what it holds beside memory. Safe to call twice."""
+        if self.living is not None:
+            self.living.close()
 
     @property
     def task(self) -> Task:
@@ -94,6 +110,9 @@ class Staging:
             InfrastructureError: the machine failed; the next call tries again.
         """
         task = self._stages.get(scenario)
+        if task is not None and _broken(task):
+            self._forget(scenario)
+            task = None
         if task is None:
             task = self._stages[scenario] = asyncio.create_task(self._make(scenario))
         try:
@@ -112,19 +131,39 @@ class Staging:
 
     def _prepare_and_keep(self, scenario: str) -> Stage:
         stage = self.prepare(self.scenarios[scenario], self.truths[scenario])
-        self.keep(stage)
+        try:
+            self.keep(stage)
+        except BaseException:
+            stage.close()
+            raise
         return stage
 
     def release(self, scenario: str) -> None:
         """One episode of the scenario has ended for good."""
         self.uses[scenario] -= 1
         if self.uses[scenario] <= 0:
-            self._stages.pop(scenario, None)
+            self._forget(scenario)
+
+    def _forget(self, scenario: str) -> None:
+        task = self._stages.pop(scenario, None)
+        if task is not None and (stage := _made(task)) is not None:
+            stage.close()
 
     async def close(self) -> None:
         """Wait for what is being prepared: a thread cannot be stopped."""
         await asyncio.gather(*self._stages.values(), return_exceptions=True)
-        self._stages.clear()
+        for scenario in list(self._stages):
+            self._forget(scenario)
+
+
+def _made(task: asyncio.Task[Stage]) -> Stage | None:
+    whole = task.done() and not task.cancelled() and task.exception() is None
+    return task.result() if whole else None
+
+
+def _broken(task: asyncio.Task[Stage]) -> bool:
+    stage = _made(task)
+    return stage is not None and not stage.alive
 
 
 def read_truths(scenarios: Iterable[SuiteScenario]) -> dict[str, Truth]:
@@ -134,6 +173,32 @@ def read_truths(scenarios: Iterable[SuiteScenario]) -> dict[str, Truth]:
         InputError: at the first truth that cannot be used.
     """
     return {item.id: parse_truth_text(item.truth_text, item.truth_source)[0] for item in scenarios}
+
+
+def staged(suite: Suite, without: frozenset[str]) -> Prepare:
+    """How scenarios are prepared: recorded incidents are imported, living ones simulated."""
+    recorded, living = snapshot_stage(suite, without), living_stage(without)
+
+    def prepare(source: SuiteScenario, truth: Truth) -> Stage:
+        way = living if source.scenario.environment.backend == "world" else recorded
+        return way(source, truth)
+
+    return prepare
+
+
+def living_stage(without: frozenset[str]) -> Prepare:
+    """How a living incident is prepared: simulated in a process that its episodes are forked from."""
+
+    def prepare(source: SuiteScenario, truth: Truth) -> Stage:
+        from firedrill.runner.living import LivingStage
+
+        started = time.monotonic()
+        living = LivingStage.start(source, without)
+        seconds = time.monotonic() - started
+        known = living.inventory
+        return Stage(source, truth, living.topology, known, View(), known, seconds, living=living)
+
+    return prepare
 
 
 def snapshot_stage(suite: Suite, without: frozenset[str]) -> Prepare:

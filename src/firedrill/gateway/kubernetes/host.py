@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 STEP_MS = 5_000
 """The longest stretch of virtual time between two moments at which watchers are told."""
+POLL_SECONDS = 0.2
+"""How often followed logs are looked at."""
 _BUDGET_SECONDS = 0.2
 _LAG_SECONDS = 2.0
 
@@ -103,6 +107,19 @@ class Host:
         if self.waiting or len(self.hub):
             return max(self.pace.speed, self.pace.waiting_speed)
         return self.pace.speed
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[asyncio.Event]:
+        """Somebody waits for news as long as the context lasts; the event that it gives ends his stream."""
+        yield asyncio.Event()
+
+    def stir(self) -> None:
+        """Somebody who waits is told news."""
+
+    async def pause(self) -> None:
+        """Wait a moment, in which something may happen that somebody waits for."""
+        await asyncio.sleep(POLL_SECONDS)
+        self.catch_up()
 
     def arrive(self, *, write: bool) -> None:
         """Bring the clock to where it is to be when a request arrives."""

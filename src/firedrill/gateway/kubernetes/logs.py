@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.host import Host
 
 _TEXT = b"text/plain"
-_POLL_SECONDS = 0.2
 TRUE = {"true", "1", "True", "t", "T", "TRUE"}
 
 
@@ -49,7 +47,10 @@ async def serve(
         return Answer(200, text if asked.limit is None else text[: asked.limit], _TEXT)
     host.waiting += 1
     try:
-        await until_first(_follow(host, pod, asked, send, audit_id), gone(receive))
+        with host.stream() as ended:
+            await until_first(_follow(host, pod, asked, send, audit_id), gone(receive), ended.wait())
+            if ended.is_set():
+                await send({"type": "http.response.body", "body": b""})
     finally:
         host.waiting -= 1
     return None
@@ -149,13 +150,14 @@ async def _follow(host: Host, pod: Obj, asked: _Asked, send: Send, audit_id: byt
         shown = fresh if asked.timestamps else [line.partition(" ")[2] for line in fresh]
         chunk = "".join(f"{line}\n" for line in shown).encode("utf-8", "surrogatepass")[:left]
         left -= len(chunk)
+        if chunk:
+            host.stir()
         if chunk or since_ms is None:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if over:
             break
         since_ms = max(now - 1000, 0) if not last else max(epoch_ms(last.partition(" ")[0]) - 1, 0)
-        await asyncio.sleep(_POLL_SECONDS)
-        host.catch_up()
+        await host.pause()
         over = _ended(host, pod, asked.container)
     await send({"type": "http.response.body", "body": b""})
 

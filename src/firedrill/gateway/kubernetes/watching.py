@@ -63,6 +63,7 @@ class Stream:
         self._watcher = Watcher(cursor, storage, request.namespace, self._encode)
 
     def _encode(self, type_: str, obj: Obj) -> bytes:
+        self._host.stir()
         if type_ != "ERROR" and obj.get("apiVersion") != self._kind.api_version:
             from firedrill.world.kube.api import conversion, rules
 
@@ -77,7 +78,11 @@ class Stream:
         if self._query.initial:
             self._watcher.put(self._bookmark(initial=True))
         try:
-            await until_first(self._send(send, audit_id), gone(receive), self._watcher.lost.wait())
+            with self._host.stream() as ended:
+                ways = (self._send(send, audit_id), gone(receive), self._watcher.lost.wait(), ended.wait())
+                await until_first(*ways)
+                if ended.is_set():
+                    await send({"type": "http.response.body", "body": b""})
         finally:
             hub.discard(self._watcher)
 

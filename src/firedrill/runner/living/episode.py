@@ -1,0 +1,119 @@
+"""The process of one episode: its world, served on sockets of a folder, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firedrill.core.errors import FiredrillError, InfrastructureError
+from firedrill.gateway.kubernetes import Gateway, Identity, Pace
+from firedrill.gateway.servers import running, unix_listener
+from firedrill.gateway.serving import watchers
+from firedrill.runner.living.clock import Bounded, EpisodeHost
+from firedrill.runner.living.protocol import Closed, EpisodeSpec, pack, read, told
+from firedrill.world.kube.api.request import User
+
+if TYPE_CHECKING:
+    import ssl
+
+    from firedrill.core.living import RequestLine
+    from firedrill.runner.living.scene import Scene
+
+APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
+"""What is served, by the names of the sockets."""
+_MOST_MS = 24 * 60 * 60_000
+
+
+class EpisodeProcess:
+    """One episode, from its fork to the facts that it leaves.
+
+    Args:
+        scene: what all episodes of the scenario share.
+        spec: what is this one's own.
+        channel: to the run that asked for it.
+    """
+
+    def __init__(self, scene: Scene, spec: EpisodeSpec, channel: socket.socket) -> None:
+        self._scene = scene
+        self._spec = spec
+        self._channel = channel
+        self._writer: asyncio.StreamWriter
+        world = scene.incident.noticed.fork()
+        self._started_ms = world.now
+        identity = Identity(spec.user, User(spec.user, ("system:masters",)), spec.token)
+        pace = Pace(speed=0, read_ms=spec.read_ms, write_ms=spec.write_ms)
+        self._host = EpisodeHost(world, (identity,), pace, spec.cap_ms, self._time_is_up)
+        self._lines: list[RequestLine] = []
+        self._host.witness = self._lines.append
+        self._ways: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
+            "now": self._now,
+            "over": self._over,
+            "pass": self._pass,
+            "finish": self._finish,
+        }
+
+    async def run(self) -> None:
+        """Serve until the channel is closed."""
+        async with contextlib.AsyncExitStack() as stack:
+            apps = {"kubernetes": Gateway(self._host), **watchers(self._host)}
+            for name, app in apps.items():
+                tls: ssl.SSLContext | None = self._scene.tls if name == "kubernetes" else None
+                on = unix_listener(Path(self._spec.folder) / name)
+                await stack.enter_async_context(running(Bounded(app, self._host), on, tls))
+            reader, self._writer = await asyncio.open_connection(sock=self._channel)
+            self._tell({"event": "ready"})
+            following = asyncio.create_task(self._host.follow())
+            with contextlib.suppress(Closed, OSError):
+                while True:
+                    await self._answer(await read(reader))
+                    await self._writer.drain()
+            following.cancel()
+
+    async def _answer(self, asked: Mapping[str, Any]) -> None:
+        try:
+            reply = {"ok": await self._ways[str(asked["do"])](asked)}
+        except FiredrillError as error:
+            reply = {"error": told(error)}
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and the run has to know it
+            text = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-6)}"
+            reply = {"error": told(InfrastructureError(text))}
+        self._tell({"id": asked["id"], **reply})
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        self._writer.write(pack(message))
+
+    def _time_is_up(self) -> None:
+        self._tell({"event": "time_limit", "at_ms": self._host.world.now})
+
+    async def _now(self, _: Mapping[str, Any]) -> int:
+        return self._host.world.now
+
+    async def _over(self, _: Mapping[str, Any]) -> bool:
+        return self._host.over
+
+    async def _pass(self, asked: Mapping[str, Any]) -> int:
+        """Let virtual time pass without a request."""
+        self._host.go_on(max(0, min(int(asked["ms"]), _MOST_MS)))
+        return self._host.world.now
+
+    async def _finish(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Stop answering, run the verification and the forks, and say what they showed."""
+        await self._host.close()
+        if self._host.defects:
+            raise InfrastructureError(f"the gateway has a defect: {self._host.defects[0]}")
+        facts = self._scene.facts(
+            self._host.world,
+            started_ms=self._started_ms,
+            limit_ms=self._spec.cap_ms,
+            requests=sorted(self._lines, key=lambda line: line.at_ms),
+            prediction=[str(name) for name in asked["entities"]],
+        )
+        return facts.model_dump(mode="json")
+
+
+__all__ = ["APIS", "EpisodeProcess"]

@@ -1,0 +1,336 @@
+"""A run's end of stages and episodes: processes that hold worlds, and what is asked of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from firedrill.core.errors import InfrastructureError
+from firedrill.core.living import Facts
+from firedrill.core.topology import Topology
+from firedrill.runner.living.protocol import Closed, EpisodeSpec, Message, pack, raised, read, receive, send
+from firedrill.runner.settings import Settings
+from firedrill.suites.model import SuiteScenario
+
+APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
+"""What an episode serves, by the names of its sockets."""
+START_SECONDS = 60.0
+"""Until a new episode process serves."""
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+_OWN = {
+    # a pool of threads would make forks unsafe, and gains nothing on arrays as small as ours
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+def _environment() -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or name.startswith(("XDG_", "LC_", "FIREDRILL_"))
+    }
+    return {**kept, **_OWN}
+
+
+class LivingStage:
+    """One scenario that has been simulated up to the moment at which somebody is called.
+
+    Attributes:
+        source: the scenario.
+        alerts: what somebody is called for: `name`, `labels`, `fired` and `description` of each.
+        topology, inventory: of the incident, for grading.
+        steps: what mends it.
+        cpu_seconds: that the simulation took.
+    """
+
+    def __init__(self, source: SuiteScenario, process: subprocess.Popen[bytes], link: socket.socket) -> None:
+        self.source = source
+        self.alerts: tuple[Mapping[str, Any], ...] = ()
+        self.topology = Topology()
+        self.inventory: tuple[str, ...] = ()
+        self.steps: tuple[Mapping[str, Any], ...] = ()
+        self.cpu_seconds = 0.0
+        self.namespace = "default"
+        self._ca = b""
+        self._process = process
+        self._link = link
+        self._turn = threading.Lock()
+
+    @classmethod
+    async def open(cls, source: SuiteScenario, settings: Settings) -> Self:
+        """Simulate a scenario, in a process of its own.
+
+        Raises:
+            InputError: it cannot be simulated.
+            InfrastructureError: the process broke.
+        """
+        return await asyncio.to_thread(cls.start, source, settings.without)
+
+    @classmethod
+    def start(cls, source: SuiteScenario, without: frozenset[str] = frozenset()) -> Self:
+        """The same, blocking: for a thread. Raises what :meth:`open` raises."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "firedrill.runner.living.hosting", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+            )
+        stage = cls(source, process, ours)
+        try:
+            scenario = source.scenario.model_dump(mode="json", by_alias=True)
+            stage._learn(stage._ask({"do": "open", "scenario": scenario, "without": sorted(without)}))
+        except BaseException:
+            stage.close()
+            raise
+        return stage
+
+    def _learn(self, told: Message) -> None:
+        self.alerts = tuple(told["alerts"])
+        self.topology = Topology.from_json(told["topology"])
+        self.inventory = tuple(told["inventory"])
+        self.steps = tuple(told["steps"])
+        self.cpu_seconds = float(told["cpu_seconds"])
+        self.namespace = str(told["namespace"])
+        self._ca = str(told["ca"]).encode("ascii")
+
+    def _ask(self, message: Message, end: int | None = None) -> Message:
+        """One question and its answer; blocks."""
+        with self._turn:
+            try:
+                send(self._link, message, end)
+                answer, _ = receive(self._link)
+            except Closed as error:
+                raise InfrastructureError(f"the stage process of {self.source.id} ended: {error}") from error
+        if "error" in answer:
+            raise raised(answer["error"])
+        found: Message = answer["ok"]
+        return found
+
+    @property
+    def alive(self) -> bool:
+        """Whether further episodes can be had of it."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of the stage process."""
+        return self._process.pid
+
+    async def episode(self, spec: EpisodeSpec | None = None) -> LivingEpisode:
+        """A new episode, from the moment at which somebody is called; served at once.
+
+        Args:
+            spec: by default what the scenario says. Its folder and token are chosen here.
+
+        Raises:
+            InfrastructureError: a process broke.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="firedrill-"))  # mode 0700
+        ours, theirs = socket.socketpair()
+        try:
+            chosen = spec or spec_of(self.source)
+            token = secrets.token_urlsafe(32)
+            full = {**chosen.to_json(), "folder": str(folder), "token": token}
+            with theirs:
+                told = await asyncio.to_thread(self._ask, {"do": "episode", "spec": full}, theirs.fileno())
+            return await LivingEpisode.join(self, folder, ours, token, int(told["pid"]))
+        except BaseException:
+            ours.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def close(self) -> None:
+        """End the process. Its episodes end by themselves. Safe to call twice."""
+        self._link.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def spec_of(source: SuiteScenario) -> EpisodeSpec:
+    """What the scenario says of its episodes."""
+    limits, costs = source.scenario.limits, source.scenario.limits.costs
+    minutes = limits.minutes if limits.minutes is not None else 24 * 60.0
+    return EpisodeSpec(
+        folder="",
+        token="",
+        cap_ms=round(minutes * 60_000),
+        read_ms=round(costs.read * 1000),
+        write_ms=round(costs.write * 1000),
+        authority=source.scenario.authority,
+    )
+
+
+class LivingEpisode:
+    """One episode that is under way in a process of its own.
+
+    Attributes:
+        sockets: paths by API.
+        token: with which its Kubernetes API knows the agent.
+        pid: of its process.
+        over: is set when the agent's virtual time is up.
+    """
+
+    def __init__(self, stage: LivingStage, folder: Path, token: str, pid: int) -> None:
+        self.stage = stage
+        self.sockets: Mapping[str, Path] = {name: folder / name for name in APIS}
+        self.token = token
+        self.pid = pid
+        self.over = asyncio.Event()
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended = asyncio.Event()
+        self._defect = ""
+        self._writer: asyncio.StreamWriter
+        self._listening: asyncio.Task[None]
+
+    @classmethod
+    async def join(cls, stage: LivingStage, folder: Path, link: socket.socket, token: str, pid: int) -> Self:
+        """Wait until an episode process serves.
+
+        Raises:
+            InfrastructureError: it broke.
+        """
+        episode = cls(stage, folder, token, pid)
+        reader, episode._writer = await asyncio.open_connection(sock=link)
+        episode._listening = asyncio.create_task(episode._listen(reader))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await episode._ready
+        except TimeoutError as error:
+            await episode.close()
+            raise InfrastructureError("an episode process did not start to serve") from error
+        except BaseException:
+            await episode.close()
+            raise
+        return episode
+
+    @property
+    def alerts(self) -> tuple[Mapping[str, Any], ...]:
+        """What the agent is called for."""
+        return self.stage.alerts
+
+    def kubeconfig(self, address: str = "https://127.0.0.1:6443") -> bytes:
+        """A kubeconfig for this episode, whose API the agent reaches at that address."""
+        import yaml
+
+        from firedrill.gateway.kubernetes import Identity, kubeconfig
+        from firedrill.world.kube.api.request import User
+
+        identity = Identity("on-call", User("on-call"), self.token)
+        content = kubeconfig.document(address, self.stage._ca, [identity], self.stage.namespace)
+        return yaml.safe_dump(content, sort_keys=False).encode()
+
+    @property
+    def ca(self) -> bytes:
+        """The certificate of the Kubernetes API, as PEM."""
+        return self.stage._ca
+
+    async def spend(self, ms: int) -> None:
+        """Let the virtual time pass that thinking takes."""
+        await self._ask({"do": "pass", "ms": ms})
+
+    async def wait(self, ms: int) -> int:
+        """Let virtual time pass; gives the world's moment then, in ms since the Unix epoch."""
+        return int(await self._ask({"do": "pass", "ms": ms}))
+
+    async def now(self) -> int:
+        """The world's moment, in ms since the Unix epoch."""
+        return int(await self._ask({"do": "now"}))
+
+    async def is_over(self) -> bool:
+        """Whether the agent's virtual time is up."""
+        return bool(await self._ask({"do": "over"}))
+
+    async def finish(self, entities: Sequence[str]) -> Facts:
+        """End the agent's time, run the verification and the forks, and say what all of that showed.
+
+        Args:
+            entities: that the agent names as causes, in its order.
+
+        Raises:
+            InfrastructureError: the process broke.
+        """
+        found = await self._ask({"do": "finish", "entities": list(entities)})
+        return Facts.model_validate(found)
+
+    async def failed(self) -> InfrastructureError:
+        """Wait until the process breaks or ends; gives what to raise then."""
+        await self._ended.wait()
+        return self._error()
+
+    async def close(self) -> None:
+        """End the process and forget its folder. Safe to call twice."""
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _ask(self, message: Message) -> Any:
+        if self._ended.is_set():
+            raise self._error()
+        number = next(self._numbers)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            self._writer.write(pack({**message, "id": number}))
+            return await future
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                self._take(await read(reader))
+        except Closed:
+            self._end()
+
+    def _take(self, message: Message) -> None:
+        event = message.get("event")
+        if event == "ready" and not self._ready.done():
+            self._ready.set_result(None)
+        elif event == "time_limit":
+            self.over.set()
+        elif event == "defect":
+            self._defect = str(message["text"])
+        future = self._waiting.get(message.get("id", 0))
+        if future is None or future.done():
+            return
+        if "error" in message:
+            future.set_exception(raised(message["error"]))
+        else:
+            future.set_result(message["ok"])
+
+    def _end(self) -> None:
+        self._ended.set()
+        for future in (self._ready, *self._waiting.values()):
+            if not future.done():
+                future.set_exception(self._error())
+
+    def _error(self) -> InfrastructureError:
+        why = self._defect.strip() or "it ended (killed, or out of memory)"
+        return InfrastructureError(f"the process of an episode of {self.stage.source.id} broke: {why}")
+
+
+__all__ = ["APIS", "LivingEpisode", "LivingStage", "spec_of"]
