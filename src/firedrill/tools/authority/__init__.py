@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from firedrill.tools.authority.policy import presets as presets
     from firedrill.tools.authority.policy import schema as schema
     from firedrill.tools.authority.policy import schema_text as schema_text
+    from firedrill.tools.authority.terminal import at_terminal as at_terminal
 
 _HOMES = {
     "approvers": ("Answer", "Approver", "approver_of"),
     "deciding": ("Authority",),
     "effects": ("EFFECTS", "effects_of", "meaning"),
     "policy": ("Policy", "open_policy", "parse", "preset", "presets", "schema", "schema_text"),
+    "terminal": ("at_terminal",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
