@@ -128,6 +128,11 @@ class Incident:
         """The same world at the same moment as `world`, in which nothing was broken."""
         return self._healthy.at(self.times.end)
 
+    def fires_anyway(self, alert: Alert, moment: int) -> bool:
+        """Whether somebody is called for the same thing between the first fault and that moment where nothing
+        is broken."""
+        return self._healthy.fires(alert, moment, self.times.fault)
+
     @cached_property
     def baseline(self) -> Baseline:
         """What users usually get."""

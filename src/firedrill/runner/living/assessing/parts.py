@@ -1,0 +1,127 @@
+"""The five parts of a repair: what of each is not as it has to be at the end of the verification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from firedrill.core.living import AlertSpan, Flaw, PartFacts, RepairFacts
+from firedrill.runner.living.assessing import guards, whole, witness
+from firedrill.runner.living.assessing.broken import Broken
+from firedrill.world.app import service
+
+if TYPE_CHECKING:
+    from firedrill.world.world import World
+
+QUIET_MS = 5 * 60_000
+"""For so long all alerts have to have been inactive."""
+_NOT_KEPT = "cluster/RuleGroup/"
+"""Forks that nobody asks for alerts have no rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a world is compared with.
+
+    Attributes:
+        before: right before the first fault.
+        broken: what the faults did.
+    """
+
+    before: World
+    broken: Broken
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """The parts that are states of objects: c, d and e."""
+
+    whole: PartFacts
+    guards: PartFacts
+    witness: PartFacts
+
+
+def states(sides: Sides, world: World, ended: World) -> States:
+    """What is missing, weaker or silenced in a world.
+
+    Args:
+        sides: what it is compared with.
+        world: at the end of the verification.
+        ended: when the agent ended: queues have to be shorter than then.
+    """
+    return States(
+        whole=whole.missing(sides.before, world, ended),
+        guards=guards.weaker(sides.before, world, sides.broken),
+        witness=witness.silenced(sides.before, world, sides.broken),
+    )
+
+
+def alerts_part(spans: Sequence[AlertSpan], until_ms: int) -> PartFacts:
+    """Part a: each alert once, however often it fired."""
+    worst: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+    for span in spans:
+        key = (span.name, tuple(sorted(span.labels.items())))
+        what = "active" if span.ended is None else "recent" if span.ended > until_ms - QUIET_MS else ""
+        worst[key] = max(worst.get(key, ""), what, key=("", "recent", "active").index)
+    flaws = tuple(
+        Flaw(entity=f"cluster/Alert/{name}", what=what, detail=_labels(labels))
+        for (name, labels), what in worst.items()
+        if what
+    )
+    return PartFacts(total=float(len(worst)), flaws=flaws)
+
+
+def _labels(labels: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{key}={text}" for key, text in labels)
+
+
+def service_part(world: World, usual: service.Baseline, until_ms: int) -> PartFacts:
+    """Part b: operations by their share of the traffic."""
+    outside = service.outside(world, usual, until_ms)
+    flaws = tuple(
+        Flaw(entity=f"cluster/Operation/{band.operation}", what="outside", weight=round(band.share, 9))
+        for band in usual.bands
+        if band.operation in outside
+    )
+    return PartFacts(total=round(sum(band.share for band in usual.bands), 9), flaws=flaws)
+
+
+def with_own(found: States, nobodys: States) -> States:
+    """The same, with a mark on what would not be so, had nobody acted."""
+    return States(
+        whole=_marked(found.whole, nobodys.whole),
+        guards=_marked(found.guards, nobodys.guards),
+        witness=_marked(found.witness, nobodys.witness),
+    )
+
+
+def _marked(part: PartFacts, nobodys: PartFacts) -> PartFacts:
+    theirs = {
+        (flaw.entity, flaw.what)
+        for flaw in (*nobodys.flaws, *nobodys.excused)
+        if not flaw.entity.startswith(_NOT_KEPT)
+    }
+    flaws = tuple(
+        flaw.model_copy(update={"own": (flaw.entity, flaw.what) not in theirs}) for flaw in part.flaws
+    )
+    return part.model_copy(update={"flaws": flaws})
+
+
+def repair_facts(alerts: PartFacts, users: PartFacts, found: States) -> RepairFacts:
+    """All parts together."""
+    return RepairFacts(
+        alerts=alerts, service=users, whole=found.whole, guards=found.guards, witness=found.witness
+    )
+
+
+__all__ = [
+    "QUIET_MS",
+    "Sides",
+    "States",
+    "alerts_part",
+    "repair_facts",
+    "service_part",
+    "states",
+    "with_own",
+]
