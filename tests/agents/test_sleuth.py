@@ -338,6 +338,7 @@ def test_most_generated_incidents_are_solved(
     assert sum(scores) / len(scores) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_incidents_are_diagnosed(shared_data: Callable[[str], Path]) -> None:
     for found in find_incidents(shared_data("real-dev"))[:5]:

@@ -65,7 +65,8 @@ class Evidence:
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evidence]:
     place = tmp_path_factory.mktemp("mechanisms")
     return {
-        name: Evidence(generate_incident(place / name, mechanisms=[name], seed=21)) for name in MECHANISMS
+        name: Evidence(generate_incident(place / name, mechanisms=[name], seed=21, scale=0.4))
+        for name in MECHANISMS
     }
 
 
