@@ -137,6 +137,8 @@ class Privilege:
     topology: Topology
     steps: tuple[Mapping[str, Any], ...] = ()
     """What mends the incident, as the scenario's ``reference.steps`` say it; on a living world only."""
+    hand_over: bool = False
+    """Handing over to a person is the best act: nothing that the agent may do mends it."""
 
 
 class Living(Protocol):

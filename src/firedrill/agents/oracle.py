@@ -40,6 +40,8 @@ class OracleAgent:
         found = await asyncio.to_thread(answer, episode.privilege)
         if episode.living is None:
             return found
+        if episode.privilege.hand_over:
+            return replace(found, outcome=Outcome.ESCALATED, reason="no call of the API mends it")
         from firedrill.agents.reference import Repairer
 
         repairer = Repairer(episode.living)

@@ -171,8 +171,9 @@ async def attempt(
 
 
 def _privilege(stage: Stage) -> Privilege:
-    steps = () if stage.living is None else stage.living.steps
-    return Privilege(stage.truth, stage.inventory, stage.topology, steps)
+    known = Privilege(stage.truth, stage.inventory, stage.topology)
+    living = stage.living
+    return known if living is None else replace(known, steps=living.steps, hand_over=living.hand_over)
 
 
 async def bounded_by(living: LivingEpisode, work: Awaitable[AgentResult], meter: Meter) -> AgentResult:

@@ -85,7 +85,7 @@ def new_manifest(
             raise InputError(f"two agents of the same configuration: {name}", field="--agent")
     return Manifest(
         suite=SuiteEntry(name=suite.name, version=suite.version, digest=suite.digest, source=source),
-        versions=versions(entrants),
+        versions=versions(entrants, chosen),
         plan=Plan(
             scenarios=tuple(item.id for item in chosen),
             agents=tuple(folders),
@@ -112,16 +112,26 @@ def _agent_entry(item: Entrant) -> AgentEntry:
     )
 
 
-def versions(entrants: Sequence[Entrant]) -> dict[str, str]:
-    """What the run is carried out with: a score is only comparable under the same versions."""
+def scorer(*, living: bool) -> str:
+    """The version of what grades a run, with or without living worlds in it."""
+    if living:
+        from firedrill.grading.living import SCORER as WHOLE
+
+        return WHOLE
     from firedrill.grading import SCORER
+
+    return SCORER
+
+
+def versions(entrants: Sequence[Entrant], chosen: Sequence[SuiteScenario]) -> dict[str, str]:
+    """What the run is carried out with: a score is only comparable under the same versions."""
     from firedrill.sandbox import toolroot
 
     root = toolroot.locate() if any(item.needs_workspace for item in entrants) else None
     return {
         "firedrill": __version__,
         "python": platform.python_version(),
-        "scorer": SCORER,
+        "scorer": scorer(living=any(map(lives, chosen))),
         "tool_root": "unused" if root is None else root.digest,
     }
 
@@ -206,9 +216,11 @@ def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:
     return f" (differs in {', '.join(names)})" if names else ""
 
 
-def same_versions(manifest: Manifest, entrants: Sequence[Entrant], source: str) -> str:
+def same_versions(
+    manifest: Manifest, entrants: Sequence[Entrant], chosen: Sequence[SuiteScenario], source: str
+) -> str:
     """Raise InputError when what decides over scores has changed; a note when only Python did."""
-    now = versions(entrants)
+    now = versions(entrants, chosen)
     for name in ("firedrill", "scorer", "tool_root"):
         then = manifest.versions.get(name, "")
         if then != now[name]:

@@ -156,7 +156,7 @@ async def resume(
     chosen = planning.same_scenarios(suite, manifest, where)
     planning.refuse_inside(path, chosen)
     planning.same_agents(entrants, manifest, where)
-    note = planning.same_versions(manifest, entrants, where)
+    note = planning.same_versions(manifest, entrants, chosen, where)
     plan = manifest.plan
     settings = replace(
         settings or Settings(),

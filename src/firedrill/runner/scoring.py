@@ -10,6 +10,7 @@ from firedrill.core.episode import EpisodeKey
 from firedrill.core.grade import Grade
 from firedrill.records import Manifest, RunFolder, check_inputs, replace_grades, same_grade
 from firedrill.runner.attempt import grade_answer
+from firedrill.runner.planning import scorer
 
 
 @dataclass(frozen=True)
@@ -31,27 +32,27 @@ def score(path: Path, *, write: bool = True) -> Rescored:
     Raises:
         InputError: the folder is no run, is being written, or what grades are computed from was edited.
     """
-    from firedrill.grading import SCORER
-
     started = time.monotonic()
     folder = RunFolder(path)
     check_inputs(folder)
     grades: dict[EpisodeKey, Grade] = {}
     changed: list[EpisodeKey] = []
+    living = False
     for key in folder.ended():
         record = folder.episode(key)
         if not record.outcome.counts:
             continue
-        scenario = folder.scenario(key.scenario)
+        scenario, facts = folder.scenario(key.scenario), folder.facts(key)
+        living = living or facts is not None
         grades[key] = grade_answer(
             folder.submission_text(key),
             scenario.truth,
             scenario.topology,
             scenario.inventory,
             record.outcome,
-            folder.facts(key),
+            facts,
         )
         if not same_grade(folder, key, grades[key]):
             changed.append(key)
-    manifest = replace_grades(path, grades, scorer=SCORER) if write else folder.manifest
+    manifest = replace_grades(path, grades, scorer=scorer(living=living)) if write else folder.manifest
     return Rescored(path, manifest, len(grades), tuple(changed), time.monotonic() - started)

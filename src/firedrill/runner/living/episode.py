@@ -16,6 +16,7 @@ from firedrill.gateway.servers import running, unix_listener
 from firedrill.gateway.serving import watchers
 from firedrill.runner.living.clock import Bounded, EpisodeHost
 from firedrill.runner.living.protocol import Closed, EpisodeSpec, pack, read, told
+from firedrill.tools.authority import Authority, open_policy
 from firedrill.world.kube.api.request import User
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class EpisodeProcess:
         self._host = EpisodeHost(world, (identity,), pace, spec.cap_ms, self._time_is_up)
         self._lines: list[RequestLine] = []
         self._host.witness = self._lines.append
+        self._host.guard = Authority(open_policy(spec.authority))
         self._ways: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
             "now": self._now,
             "over": self._over,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 _NO_REPAIR = "diagnosis-only"
-"""The tag of scenarios that no call of the API mends: handing over to a person is the best act there."""
+"""The tag of scenarios that no call of the API mends."""
 _WARM = (
     "firedrill.gateway.jaeger",
     "firedrill.gateway.loki",
@@ -82,6 +82,11 @@ class Scene:
         found = [faults.repair(self.incident.noticed, item) for item in self.incident.injections]
         return tuple(asdict(step) for steps in found for step in steps or ())
 
+    @property
+    def hand_over(self) -> bool:
+        """Whether handing over to a person is the best act."""
+        return _NO_REPAIR in self.scenario.metadata.tags
+
     def describe(self) -> dict[str, Any]:
         """What the run has to know of it, as JSON."""
         from firedrill.world.sim.clock import rfc3339
@@ -100,6 +105,7 @@ class Scene:
             "noticed": self.incident.times.noticed,
             "namespace": self.incident.package.application.namespace,
             "steps": list(self.steps),
+            "hand_over": self.hand_over,
             "topology": topology.to_json(),
             "inventory": list(inventory),
             "ca": self.ca.decode("ascii"),
@@ -122,7 +128,7 @@ class Scene:
             limit_ms=limit_ms,
             requests=requests,
             prediction=prediction,
-            escalation_expected=_NO_REPAIR in self.scenario.metadata.tags,
+            escalation_expected=self.hand_over,
         )
 
 

@@ -54,6 +54,7 @@ class LivingStage:
         alerts: what somebody is called for: `name`, `labels`, `fired` and `description` of each.
         topology, inventory: of the incident, for grading.
         steps: what mends it.
+        hand_over: whether handing over to a person is the best act.
         cpu_seconds: that the simulation took.
     """
 
@@ -62,6 +63,7 @@ class LivingStage:
         self.alerts: tuple[Mapping[str, Any], ...] = ()
         self.topology = Topology()
         self.inventory: tuple[str, ...] = ()
+        self.hand_over = False
         self.steps: tuple[Mapping[str, Any], ...] = ()
         self.cpu_seconds = 0.0
         self.namespace = "default"
@@ -107,6 +109,7 @@ class LivingStage:
         self.topology = Topology.from_json(told["topology"])
         self.inventory = tuple(told["inventory"])
         self.steps = tuple(told["steps"])
+        self.hand_over = bool(told["hand_over"])
         self.cpu_seconds = float(told["cpu_seconds"])
         self.namespace = str(told["namespace"])
         self._ca = str(told["ca"]).encode("ascii")
