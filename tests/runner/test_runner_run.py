@@ -100,11 +100,15 @@ async def test_seeds_are_shared_by_agents_and_differ_by_scenario_and_repeat(
 
 async def test_no_more_episodes_at_once_than_asked(kit: Any, shop: Any, tmp_path: Path) -> None:
     now = most = 0
+    full = asyncio.Event()
 
     async def work(_: Episode) -> AgentResult:
         nonlocal now, most
         now += 1
         most = max(most, now)
+        if now == 4:
+            full.set()
+        await asyncio.wait_for(full.wait(), 60)
         await asyncio.sleep(0.01)
         now -= 1
         return AgentResult(Outcome.NO_SUBMISSION)
