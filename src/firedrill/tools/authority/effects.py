@@ -117,7 +117,7 @@ def _deletion(asked: Asked) -> Iterator[str]:
     yield "delete"
     if asked.resource in {"namespaces", "customresourcedefinitions.apiextensions.k8s.io"}:
         yield from _inside(asked)
-    if any(_holds_data(obj) for obj in asked.before):
+    if any(_holds_data(asked, obj) for obj in asked.before):
         yield "data"
     for obj in asked.before:
         if _tells_of_trouble(obj):
@@ -129,17 +129,29 @@ def _inside(asked: Asked) -> Iterator[str]:
     if store is None:
         return
     for space in asked.before:
-        if any(_holds_data(claim) for claim in store.list("persistentvolumeclaims", name_of(space))):
+        if any(_holds_data(asked, claim) for claim in store.list("persistentvolumeclaims", name_of(space))):
             yield "data"
         if any(_tells_of_trouble(pod) for pod in store.list("pods", name_of(space))):
             yield "monitoring"
 
 
-def _holds_data(obj: Obj) -> bool:
+def _holds_data(asked: Asked, obj: Obj) -> bool:
+    """Whether data goes with a claim or volume: it is in use, or its disk would be deleted with it."""
     kind, phase = obj.get("kind"), dig(obj, "status", "phase")
-    if kind == "PersistentVolumeClaim":
-        return bool(phase == "Bound")
-    return kind == "PersistentVolume" and phase in {"Bound", "Released"}
+    if kind == "PersistentVolume":
+        return phase in {"Bound", "Released"}
+    if kind != "PersistentVolumeClaim" or phase != "Bound":
+        return False
+    if asked.store is None:
+        return True
+    volume = asked.store.get("persistentvolumes", "", str(dig(obj, "spec", "volumeName", default="")))
+    if dig(volume, "spec", "persistentVolumeReclaimPolicy") != "Retain":
+        return True
+    return any(
+        dig(item, "persistentVolumeClaim", "claimName") == name_of(obj)
+        for pod in asked.store.list("pods", namespace_of(obj))
+        for item in dig(pod, "spec", "volumes", default=())
+    )
 
 
 # --- what changes in an object
@@ -164,7 +176,7 @@ def _metadata(asked: Asked) -> Iterator[str]:
         yield "finalizers"
         if is_deleting(before):
             yield "delete"
-        if _holds_data(before):
+        if _holds_data(asked, before):
             yield "data"
     owners = [
         {str(item.get("uid")) for item in dig(obj, "metadata", "ownerReferences", default=())} for obj in pair
@@ -173,7 +185,7 @@ def _metadata(asked: Asked) -> Iterator[str]:
         yield "owners"
         if owners[1] - owners[0]:
             yield "delete"
-            if _holds_data(before):
+            if _holds_data(asked, before):
                 yield "data"
     if (
         asked.resource == "pods"
