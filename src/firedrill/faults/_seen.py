@@ -49,28 +49,37 @@ def _slow(look: Look, _: str) -> bool:
     return now[2] > 1.25 * before[2] or _failing(look, "")
 
 
-def _own_calls(world: World, name: str) -> float:
-    """Mean duration in ms of the calls to the program of a workload, over the last two minutes."""
+def _own_calls(world: World, name: str) -> tuple[float, float]:
+    """(mean duration in ms, share of failures) of the calls to a workload's program in two minutes."""
+    from firedrill.world.app import rows
     from firedrill.world.app.traffic import Traffic, sample
 
     graph = fitting.graph_of(world)
     if graph is None:
-        return 0.0
+        return 0.0, 0.0
     own = {s.name for s in graph.app.services if name in {place[1] for place in (s.workload, *s.also)}}
     ops = [number for number, (service, _) in enumerate(graph.op_names) if service in own]
-    requests, duration = 0, 0.0
+    requests = failures = 0
+    duration = 0.0
     for number in range(-min(_TICKS, len(world.cluster.part(Traffic).history)), 0):
         calls = sample(world, number).calls
         here = [place for place, op in enumerate(calls.op.tolist()) if op in ops]
         requests += int(calls.requests[here].sum())
         duration += float(calls.duration[here].sum())
-    return duration / max(requests, 1) / 1000.0
+        failures += int(calls.counts[here].sum() - calls.counts[here, rows.OK].sum())
+    return duration / max(requests, 1) / 1000.0, failures / max(requests, 1)
 
 
 def _late(look: Look, _: str) -> bool:
     """Calls to the workload take far longer than before, or calls fail."""
     name = str(look.args["name"])
-    return _own_calls(look.world, name) > 1.5 * _own_calls(look.healthy, name) or _failing(look, "")
+    return _own_calls(look.world, name)[0] > 1.5 * _own_calls(look.healthy, name)[0] or _failing(look, "")
+
+
+def _unserved(look: Look, _: str) -> bool:
+    """Far more of the calls to the workload fail than before, however few there are among all calls."""
+    name = str(look.args["name"])
+    return _own_calls(look.world, name)[1] > _own_calls(look.healthy, name)[1] + 0.1 or _failing(look, "")
 
 
 def _troubled(look: Look, _: str) -> bool:
@@ -164,6 +173,7 @@ SYMPTOMS: Mapping[str, Callable[[Look, str], bool]] = {
     "failing": _failing,
     "slow": _slow,
     "late": _late,
+    "unserved": _unserved,
     "surging": _surging,
     "lagging": _lagging,
     "unnamed": _unnamed,

@@ -47,7 +47,7 @@ FAULT = register(
             "path": Parameter("their path", "*"),
         },
         inject=_inject,
-        shows="failing",
+        shows="unserved",
         family="chaos",
         category="Chaos",
         text=(

@@ -49,7 +49,7 @@ FAULT = register(
             "body": Parameter("what is put into the body", '{"id": null}'),
         },
         inject=_inject,
-        shows="failing",
+        shows="unserved",
         family="chaos",
         category="Chaos",
         text=(

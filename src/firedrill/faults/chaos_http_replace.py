@@ -58,7 +58,7 @@ FAULT = register(
             "code": Parameter("the status", 503),
         },
         inject=_inject,
-        shows="failing",
+        shows="unserved",
         family="chaos",
         category="Chaos",
         text=(
