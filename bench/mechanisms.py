@@ -1,14 +1,17 @@
 """Every mechanism of the library in every application that ships: injected, seen, repaired, clear again.
 
     python bench/mechanisms.py [--only FAULT ...] [--apps APP ...] [--targets N] [--jobs N] [--again] [--page]
+                               [--changed]
 
 Results go to bench/out/mechanisms.jsonl, one line for each mechanism and application; what is there already
-is not done again unless `--again` says so. `--page` writes docs/mechanisms.md from them.
+is not done again unless `--again` says so, or `--changed` and the mechanism's own file is another one since.
+`--page` writes docs/mechanisms.md from them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -127,7 +130,7 @@ def cell(job: tuple[str, str, int]) -> dict[str, Any]:
 
     name, app, count = job
     began = time.perf_counter()
-    out: dict[str, Any] = {"fault": name, "app": app}
+    out: dict[str, Any] = {"fault": name, "app": app, "source": source_of(name)}
     try:
         world, fault = base(app), faults.find(name)
         targets = faults.targets(fault, world)
@@ -140,6 +143,14 @@ def cell(job: tuple[str, str, int]) -> dict[str, Any]:
         out["trace"] = traceback.format_exc()[-1500:]
     out["seconds"] = round(time.perf_counter() - began, 1)
     return out
+
+
+def source_of(name: str) -> str:
+    """A digest of the file of a mechanism."""
+    from firedrill import faults
+
+    path = sys.modules[faults.find(name).inject.__module__].__file__
+    return hashlib.sha256(Path(str(path)).read_bytes()).hexdigest()[:16]
 
 
 def results(path: Path = OUT) -> dict[tuple[str, str], dict[str, Any]]:
@@ -198,6 +209,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--changed", action="store_true")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
     if given.page:
@@ -207,6 +219,8 @@ def main() -> None:
         return
     known = {} if given.again else results(given.out)
     names = given.only or list(faults.library())
+    if given.changed:
+        known = {pair: line for pair, line in known.items() if line.get("source") == source_of(pair[0])}
     os.nice(5)
     sweep(
         [(name, app, given.targets) for name in names for app in given.apps if (name, app) not in known],

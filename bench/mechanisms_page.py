@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 APPS = ("online-boutique", "astronomy-shop", "hotel-reservation", "book-info")
+SUITE = "sre"
 Cells = dict[tuple[str, str], dict[str, Any]]
 _HEAD = """# Every mechanism in every application
 
@@ -23,6 +24,9 @@ users, series and rules), on a drawn target, and repaired as soon as it has been
 - `no` and a number in brackets: it does not fit, for the reason with that number below the table;
 - `fits`: there are targets, and this pair was not run.
 
+The last column is another measurement: of so many cases of the mechanism that were drawn for the packaged
+suite `@suite@` (version @version@), so many earned their certificate, and why the others did not.
+
 The page is made by `bench/mechanisms.py --page` from what `bench/mechanisms.py` found.
 
 """
@@ -31,8 +35,10 @@ The page is made by `bench/mechanisms.py --page` from what `bench/mechanisms.py`
 def page(cells: Cells) -> str:
     """The page, in Markdown."""
     from firedrill import faults
+    from firedrill.suites.living.packaged import packaged_head
 
-    out = [_HEAD]
+    head = packaged_head(SUITE)
+    out = [_HEAD.replace("@suite@", SUITE).replace("@version@", str(head["version"]))]
     reasons: list[str] = []
     names = [name for name in faults.library() if any((name, app) in cells for app in APPS)]
     run = [cell for cell in cells.values() if cell.get("tries")]
@@ -44,10 +50,10 @@ def page(cells: Cells) -> str:
         f"were run. {len(good)} of these were seen, noticed by an alert or by users, and clear after the "
         f"repair; in {len(unheard)} no alert fired.\n\n"
     )
-    out.append(f"| mechanism | {' | '.join(APPS)} |\n|---|{'---|' * len(APPS)}\n")
+    out.append(f"| mechanism | {' | '.join(APPS)} | kept |\n|---|{'---|' * len(APPS)}---|\n")
     for name in names:
         row = [_cell(cells.get((name, app)), reasons) for app in APPS]
-        out.append(f"| `{name}` | {' | '.join(row)} |\n")
+        out.append(f"| `{name}` | {' | '.join(row)} | {_kept(head['acceptance'].get(name))} |\n")
     out.append("\n## Where a mechanism does not fit\n\n")
     out += [f"{number}. {reason}\n" for number, reason in enumerate(reasons, start=1)]
     return "".join(out)
@@ -55,6 +61,13 @@ def page(cells: Cells) -> str:
 
 def _whole(one: dict[str, Any]) -> bool:
     return bool(one["shown"] is not None and (one["alerts"] or one["lost"]) and one["cleared"])
+
+
+def _kept(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "not drawn"
+    why = "; ".join(found["refused"])
+    return f"{found['kept']} of {found['tried']}" + (f" ({why})" if why else "")
 
 
 def _cell(cell: dict[str, Any] | None, reasons: list[str]) -> str:
