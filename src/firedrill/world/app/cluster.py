@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,10 @@ from firedrill.world.kube import effects as kube_effects
 from firedrill.world.kube import quantity
 from firedrill.world.kube.kubelet import history
 from firedrill.world.kube.kubelet.containers import spec_of
-from firedrill.world.kube.kubelet.state import kubelets
+from firedrill.world.kube.kubelet.state import PodState, kubelets
 from firedrill.world.kube.network import NetworkState
 from firedrill.world.kube.objects import Obj, dig, uid_of
-from firedrill.world.kube.programs.model import HEALTHY
+from firedrill.world.kube.programs.model import HEALTHY, Health
 from firedrill.world.kube.qos import limit_of
 from firedrill.world.kube.store import TooOldError
 
@@ -74,18 +75,42 @@ def placed_pods(world: World, graph: Graph) -> Placed:
     return tuple(out)
 
 
-def running_pods(world: World, placed: Placed) -> tuple[Running, ...]:
-    """Those whose programs run and have opened their ports."""
-    states, now, out = kubelets(world).pods, world.now, []
-    for service, container, obj in placed:
-        state = states.get(obj["metadata"]["uid"])
+class Seen(NamedTuple):
+    """The pods whose programs run and have opened their ports, and what that was seen from.
+
+    Attributes:
+        placed: the pods of the application; `uids` and `states`, as their kubelets know them, are theirs.
+        settled: no program is about to open its ports: as long as the states are the same, so is the rest.
+        pods: those that run.
+    """
+
+    placed: Placed
+    uids: tuple[str, ...]
+    states: tuple[PodState | None, ...]
+    settled: bool
+    pods: tuple[Running, ...]
+
+
+def see_pods(world: World, placed: Placed, before: Seen | None = None) -> Seen:
+    """Those whose programs run and have opened their ports; the same as before where nothing has changed."""
+    known, now, out, settled = kubelets(world).pods, world.now, [], True
+    if before is not None and before.placed is placed:
+        uids, states = before.uids, tuple(map(known.get, before.uids))
+        if before.settled and all(map(is_, states, before.states)):
+            return before
+    else:
+        uids = tuple(obj["metadata"]["uid"] for _, _, obj in placed)
+        states = tuple(map(known.get, uids))
+    for (service, container, obj), state in zip(placed, states, strict=True):
         found = state.containers.get(container) if state is not None else None
         run = found.run if found is not None else None
         if state is None or found is None or run is None or not run.running or state.verdict[0]:
             continue
         if run.started + run.plan.ready_after <= now:
             out.append(Running(service, obj, state, found))
-    return tuple(out)
+        else:
+            settled = False
+    return Seen(placed, uids, states, settled, tuple(out))
 
 
 def _pods_of(world: World, owner: Obj) -> list[Obj]:
@@ -103,10 +128,21 @@ def _pods_of(world: World, owner: Obj) -> list[Obj]:
     return out
 
 
-def mark(world: World, pods: tuple[Running, ...]) -> Mark:
-    """What tells a topology of these pods from another one, besides the objects of the network."""
+def mark(world: World, pods: tuple[Running, ...], known: tuple[Program, ...] | None = None) -> Mark:
+    """What tells a topology of these pods from another one, besides the objects of the network.
+
+    Args:
+        world: where.
+        pods: of the application.
+        known: their programs, where these have been told before.
+    """
     part = world.cluster.part(NetworkState)
-    programs = tuple(
+    programs = known if known is not None else _programs(pods)
+    return Mark(programs, tuple(sorted(part.frozen)), part.cut, mesh.sync(world))
+
+
+def _programs(pods: tuple[Running, ...]) -> tuple[Program, ...]:
+    return tuple(
         Program(
             pod.service,
             pod.state.uid,
@@ -116,7 +152,6 @@ def mark(world: World, pods: tuple[Running, ...]) -> Mark:
         )
         for pod in pods
     )
-    return Mark(programs, tuple(sorted(part.frozen)), part.cut, mesh.sync(world))
 
 
 def network_changed(world: World, since: int) -> bool:
@@ -217,10 +252,17 @@ def _users(graph: Graph, pod: Running) -> int:
     return min(int(text), _MOST_USERS) if text.isdecimal() and len(text) < 9 else load.users
 
 
-def acting(world: World, graph: Graph, pods: tuple[Running, ...]) -> tuple[object, ...]:
-    """What tells the effects of a moment from those of another one."""
+Acting = tuple[int, tuple[float, ...], tuple[Health, ...]]
+"""Version of the effects, how much of each flag is on, health of the programs."""
+
+
+def acting(world: World, graph: Graph, pods: tuple[Running, ...], known: Acting | None = None) -> Acting:
+    """What tells the effects of a moment from those of another one; `known` was told of the same pods."""
+    version = world.cluster.part(kube_effects.Effects).version
+    if known is not None:
+        return known if known[0] == version else (version, known[1], known[2])
     health = tuple(pod.container.health for pod in pods)
-    return world.cluster.part(kube_effects.Effects).version, read_flags(graph, pods), health
+    return version, read_flags(graph, pods), health
 
 
 def read_effects(world: World, graph: Graph, topology: Topology, pods: tuple[Running, ...]) -> Effects:

@@ -80,12 +80,13 @@ def _down(table: Table, asked: Asked, depth: int) -> Batch:
         here = (code == kinds.OK).nonzero()[0]
         op = graph.edge_target[edge[here]]
         count = graph.slot_count[op]
-        if depth >= graph.depth or not count.any():
+        ends = count.cumsum()
+        if depth >= graph.depth or not len(ends) or not ends[-1]:
             break
-        above = np.repeat(np.arange(len(here)), count)
-        ends = np.cumsum(count)
-        within = np.arange(len(above)) - np.repeat(ends - count, count)
-        slot = graph.slot_start[op][above] + within
+        above = np.arange(len(here)).repeat(count)
+        # the first slot of the operation, and how far behind the first call of the request this one is
+        slot = (graph.slot_start[op] - ends + count).repeat(count)
+        slot += np.arange(len(slot))
         edge, stage = graph.slot_edge[slot], graph.slot_stage[slot]
         row = here[above]
         source = pod[row]

@@ -43,6 +43,7 @@ def solve(graph: Graph, state: State, inputs: Inputs, seed: int, tick: int) -> t
     table = Table(graph, state, inputs, setting, fluid, draws)
     expand(table, roots)
     rows = table.finish(weight)
+    draws.done()
     return rows, _after(graph, state, inputs, fluid, rows, table)
 
 

@@ -63,8 +63,9 @@ class _Known(NamedTuple):
     version: int
     topology: Topology
     effects: Effects
-    acting: tuple[object, ...]
+    acting: cluster.Acting
     cut: bool
+    pods: tuple[Running, ...]
 
 
 class Traffic:
@@ -84,6 +85,7 @@ class Traffic:
         "_later",
         "_placed",
         "_recent",
+        "_seen",
         "after",
         "followers",
         "graph",
@@ -99,6 +101,7 @@ class Traffic:
         self.names: Names | None = None
         self._known: _Known | None = None
         self._placed: tuple[int, cluster.Placed] | None = None
+        self._seen: cluster.Seen | None = None
         self._last: tuple[int, Rows] | None = None
         self._recent: dict[int, State] = {}
         self._later: tuple[int, State] | None = None
@@ -110,6 +113,7 @@ class Traffic:
         twin.history = self.history.fork()
         twin.names = self.names
         twin._known, twin._placed, twin._last = self._known, self._placed, self._last
+        twin._seen = self._seen
         twin._recent, twin._later = self._recent.copy(), self._later
         return twin
 
@@ -244,7 +248,8 @@ def _tick(world: World) -> None:
     version = world.cluster.store.rv
     if part._placed is None or part._placed[0] != version:
         part._placed = (version, cluster.placed_pods(world, graph))
-    pods = cluster.running_pods(world, part._placed[1])
+    part._seen = cluster.see_pods(world, part._placed[1], part._seen)
+    pods = part._seen.pods
     known, state = _look(world, part, graph, pods)
     moment, number = world.now - TICK_MS, len(part.history)
     inputs = Inputs(known.topology, known.effects, moment, TICK_MS)
@@ -263,8 +268,9 @@ def _tick(world: World) -> None:
 def _look(world: World, part: Traffic, graph: Graph, pods: tuple[Running, ...]) -> tuple[_Known, State]:
     """What the cluster is like, looked at anew where something has changed, and the state that fits it."""
     known, state = part._known, part.after
-    mark = cluster.mark(world, pods)
-    acting = cluster.acting(world, graph, pods)
+    same = known if known is not None and known.pods is pods else None
+    mark = cluster.mark(world, pods, same.mark.programs if same is not None else None)
+    acting = cluster.acting(world, graph, pods, same.acting if same is not None else None)
     version = world.cluster.store.rv
     cut: dict[int, float] = {}
     if known is None or state is None:
@@ -281,15 +287,17 @@ def _look(world: World, part: Traffic, graph: Graph, pods: tuple[Running, ...]) 
         effects = cluster.read_effects(world, graph, topology, pods)
     else:
         effects = known.effects
-    part._known = _Known(mark, version, topology, effects, acting, bool(cut))
+    part._known = _Known(mark, version, topology, effects, acting, bool(cut), pods)
     return part._known, state
 
 
 def _weigh(world: World, graph: Graph, state: State, record: Record, pods: tuple[Running, ...]) -> None:
     """Tell the kubelets what the requests make each pod use: at once where it hurts, else now and then."""
+    told = (world.now // TICK_MS) % _METRICS == 0
+    if not told and not _hurts(state, record, pods):
+        return
     steal = record.inputs.effects.pod_steal.tolist()
     waiting, memories, cpus = state.waiting.tolist(), state.memory.tolist(), state.cpu.tolist()
-    told = (world.now // TICK_MS) % _METRICS == 0
     for number, info in enumerate(record.inputs.topology.pods):
         found = pods[number].container
         if found.run is None or pods[number].service >= len(graph.app.services):
@@ -302,6 +310,16 @@ def _weigh(world: World, graph: Graph, state: State, record: Record, pods: tuple
         taken = max(steal[number] * info.cores * 1000.0 - found.health.cpu, 0.0)
         cpu = int(cpus[number] + taken)
         set_load(world, info.uid, info.container, Load(cpu, memory, latency))
+
+
+def _hurts(state: State, record: Record, pods: tuple[Running, ...]) -> bool:
+    """Whether a pod has become slow, has just ceased to be so, or has outgrown its memory."""
+    if state.waiting.max(initial=0.0) >= (_FELT_MS + 1) * 1000:
+        return True
+    if any(pod.container.load.latency > _FELT_MS for pod in pods):
+        return True
+    memories = zip(record.inputs.topology.pods, state.memory.tolist(), strict=True)
+    return any(memory > info.limit > 0 for info, memory in memories)
 
 
 __all__ = [
