@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -378,7 +379,43 @@ def test_what_is_worked_out_once_says_the_same(
     framework: str, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fixed = _fixed(framework, language)
-    quick = list(RequestLines(fixed).of_tick(0))
+    quick = _lines(fixed)
     monkeypatch.setattr(requests, "routine", lambda names, service, operation, one: one.told(server=True))
-    assert quick == list(RequestLines(fixed).of_tick(0))
-    assert sorted((said.at, said.text) for said in quick if said.place == 0) == _lines(fixed)
+    assert quick == _lines(fixed)
+
+
+@pytest.mark.parametrize("kinds", [(0, 0, 0), (1, 0, 6), (0, 2, 1)])
+@pytest.mark.parametrize(("framework", "language"), PROGRAMS)
+def test_lines_of_many_requests_at_once_are_those_of_each(
+    framework: str, language: str, kinds: tuple[int, int, int]
+) -> None:
+    _same_at_once(_fixed(framework, language, kinds))
+
+
+def _same_at_once(fixed: Fixed) -> None:
+    found: dict[str, list[tuple[int, str]]] = {pod.uid: [] for pod in fixed.tick(0).pods}
+    told = RequestLines(fixed).of_ticks(range(2))
+    assert [level_of(text) for text in told.text] == told.level
+    for turn, place, at, text in zip(
+        told.turn.tolist(), told.place.tolist(), told.at.tolist(), told.text, strict=True
+    ):
+        found[fixed.tick(turn).pods[place].uid].append((at, text))
+    for uid, lines in found.items():
+        assert sorted(lines, key=lambda line: line[0]) == _lines(fixed, uid=uid)
+
+
+def test_lines_at_once_keep_what_titles_bring() -> None:
+    """Line ends, percent signs, quotes and letters of all scripts; words of levels; very long texts."""
+    odd = ('GET /50%s/{id}"\n\t\u00e9\u2028', "GET /error/{id}", "GET /" + "x" * 500 + "error/{id}", "a\nb")
+    for title in odd:
+        for framework in ("envoy", "express", "nginx", "sinatra", "zap", "logrus", "slim"):
+            fixed = _fixed(framework, "")
+            operations = tuple(replace(item, title=title) for item in fixed.names.operations)
+            fixed.names = replace(fixed.names, operations=operations)
+            _same_at_once(fixed)
+
+
+def test_no_ticks_have_no_lines() -> None:
+    told = RequestLines(_fixed("zap", "go")).of_ticks([])
+    assert not told.text
+    assert not len(told.at)

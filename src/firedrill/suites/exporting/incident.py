@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -142,7 +141,6 @@ def _write_told(
     """Spans and lines, made together of each tick's requests."""
     if "traces" not in modalities and "logs" not in modalities:
         return
-    from firedrill.suites.exporting.database import Database
     from firedrill.suites.exporting.lines import LineTable
     from firedrill.suites.exporting.spans import SpanTable
     from firedrill.suites.exporting.ticks import Kept
@@ -162,12 +160,11 @@ def _write_told(
                 spans.add(tick)
             if lines is not None:
                 lines.add(tick)
-    with closing(Database()) as database:
-        if spans is not None:
-            spans.write(database, folder / "otel_traces_raw.tsv")
-        if lines is not None:
-            lines.finish()
-            lines.write(database, folder / "otel_logs_raw.tsv")
+    if spans is not None:
+        spans.write(folder / "otel_traces_raw.tsv")
+    if lines is not None:
+        lines.finish()
+        lines.write(folder / "otel_logs_raw.tsv")
 
 
 _EARLIER_MS = 60_000

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from firedrill.snapshot.columns import LOG_COLUMNS
+from firedrill.suites.exporting.columns import beside, encoded, hexadecimal, picked, stamps, write_lines
 from firedrill.suites.exporting.texts import Numbered, cells
 from firedrill.world import telling
 from firedrill.world.kube.kubelet import history
@@ -19,7 +20,6 @@ from firedrill.world.telemetry.logs.requests import RequestLines
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from firedrill.suites.exporting.database import Database
     from firedrill.world.kube.kubelet.history import Record
     from firedrill.world.telemetry.traces import Requests, Tick
     from firedrill.world.world import World
@@ -36,13 +36,24 @@ _SEVERITIES = {
 """Text and number of OpenTelemetry; a line whose level nobody can tell has neither."""
 _NAMES = ("app.kubernetes.io/name", "app", "k8s-app")
 _ODD = re.compile(r'["\t\r\n]')
-_LINES = """
-select strftime(make_timestamp(l.at // 1000), '%Y-%m-%d %H:%M:%S.%f') || printf('%03d', l.at % 1000) || chr(9)
-    || strftime(make_timestamp(l.at // 1000), '%Y-%m-%d %H:%M:%S') || chr(9)
-    || l.ids || chr(9) || v.severity || chr(9) || r.service || chr(9) || l.body || r.resource as line
-from lines l join levels v on l.level = v.id join runs r on l.run = r.id
-order by l.at, l.number
-"""
+
+
+_TOGETHER = 32
+"""Ticks whose lines are made at once."""
+
+
+class _Lines(NamedTuple):
+    """Of a table: moments in ns, numbers of runs and levels, ids as they are written, and bodies as cells."""
+
+    at: NDArray[np.int64]
+    run: NDArray[np.int64]
+    level: NDArray[np.int64]
+    ids: list[bytes]
+    body: list[str]
+
+
+def _body(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _ODD.search(text) else text
 
 
 class LineTable:
@@ -67,26 +78,43 @@ class LineTable:
         self._programs = _programs(requests)
         self._runs: Numbered[tuple[str, str, int]] = Numbered()
         self._levels: Numbered[str] = Numbered()
-        self._at: list[int] = []
-        self._run: list[int] = []
-        self._level: list[int] = []
-        self._ids: list[str] = []
-        self._body: list[str] = []
+        self._ticks: list[Tick] = []
+        self._parts: list[_Lines] = []
 
     def add(self, tick: Tick) -> None:
         """Take in the lines about the requests of a tick."""
-        if self._requests is None:
+        self._ticks.append(tick)
+        if len(self._ticks) >= _TOGETHER:
+            self._tell()
+
+    def _tell(self) -> None:
+        """The lines about the requests of some ticks at once."""
+        if self._requests is None or not self._ticks:
             return
-        runs: dict[int, tuple[int, int]] = {}
+        ticks, self._ticks = self._ticks, []
+        told = self._requests.of_ticks([tick.number for tick in ticks], self._share)
+        width = max(len(tick.pods) for tick in ticks) + 1
+        writers = told.turn * width + told.place
+        found, back = np.unique(writers, return_inverse=True)
+        lives = []
+        for turn, place in (divmod(writer, width) for writer in found.tolist()):
+            pod = ticks[turn].pods[place]
+            lives.append(self._life((pod.uid, pod.container, pod.attempt)))
+        runs, lasts = np.array(lives or [(0, 0)], np.int64).T
         low, high = self._window
-        for said in self._requests.of_tick(tick.number, self._share):
-            place = said.place
-            if place not in runs:
-                pod = tick.pods[place]
-                runs[place] = self._life((pod.uid, pod.container, pod.attempt))
-            run, last = runs[place]
-            if low <= said.at < min(high, last):
-                self._put(said.at, run, said.text, f"{said.trace}\t{said.span}\t1")
+        kept = np.flatnonzero((told.at >= low) & (told.at < np.minimum(high, lasts[back])))
+        levels = [told.level[place] for place in kept.tolist()]
+        numbers = {level: self._levels.number(level) for level in dict.fromkeys(levels)}
+        high_half, low_half, span = (hexadecimal(words[kept]) for words in (told.high, told.low, told.span))
+        self._parts.append(
+            _Lines(
+                told.at[kept],
+                runs[back[kept]],
+                np.array([numbers[level] for level in levels], np.int64),
+                beside(high_half, low_half, b"\t", span, b"\t1") if len(kept) else [],
+                [_body(told.text[place]) for place in kept.tolist()],
+            )
+        )
 
     def _life(self, key: tuple[str, str, int]) -> tuple[int, int]:
         """The number of a run, and the moment (ns) at which it can write no more."""
@@ -98,45 +126,51 @@ class LineTable:
 
     def finish(self) -> None:
         """Take in what programs write by themselves."""
+        self._tell()
         low, high = self._window
+        at, runs, levels, bodies = [], [], [], []
         for key, record in self._records.items():
             found = lines_of(self._world, record, low, high, without="requests")
             if found:
                 run = self._runs.number(key)
-                for at, text in found:
-                    self._put(at, run, text, "\t\t0")
+                for moment, text in found:
+                    at.append(moment)
+                    runs.append(run)
+                    levels.append(self._levels.number(level_of(text)))
+                    bodies.append(_body(text))
+        columns = (np.array(column, np.int64) for column in (at, runs, levels))
+        moments, of, marked = columns
+        self._parts.append(_Lines(moments, of, marked, [b"\t\t0"] * len(at), bodies))
 
-    def _put(self, at: int, run: int, text: str, ids: str) -> None:
-        self._at.append(at)
-        self._run.append(run)
-        self._level.append(self._levels.number(level_of(text)))
-        self._ids.append(ids)
-        self._body.append(cells(text) if _ODD.search(text) else text)
-
-    def write(self, database: Database, path: Path) -> int:
+    def write(self, path: Path) -> int:
         """Write the table; returns the number of lines. Without lines there is no file."""
-        count = len(self._at)
-        if not count:
+        at, run, level = (np.concatenate([part[index] for part in self._parts]) for index in range(3))
+        ids = [text for part in self._parts for text in part.ids]
+        bodies = [text for part in self._parts for text in part.body]
+        if not len(at):
             return 0
-        columns: dict[str, NDArray[Any]] = {
-            "number": np.arange(count, dtype=np.int64),
-            "at": np.array(self._at, np.int64),
-            "run": np.array(self._run, np.int32),
-            "level": np.array(self._level, np.int32),
-            "ids": np.array(self._ids, dtype=object),
-            "body": np.array(self._body, dtype=object),
-        }
-        database.numbers("lines", columns)
-        told = [cells(*_SEVERITIES.get(level, ("", 0))) for level in self._levels.ordered()]
-        database.texts("levels", {"severity": told})
+        order = np.argsort(at, kind="stable")
+        run, level = run[order], level[order]
+        places = order.tolist()
+        told = [cells(*_SEVERITIES.get(item, ("", 0))) for item in self._levels.ordered()]
         services, resources = [], []
         for key in self._runs.ordered():
             service, resource = self._resource(self._records[key])
             services.append(cells(service))
-            resources.append("\t" + cells("", resource, "", "", "", {}, {"log.iostream": "stdout"}, ""))
-        database.texts("runs", {"service": services, "resource": resources})
-        database.write(path, LOG_COLUMNS, _LINES)
-        return count
+            resources.append(
+                "\t" + cells("", resource, "", "", "", {}, {"log.iostream": "stdout"}, "") + "\n"
+            )
+        heads = [f"\t{severity}\t{service}\t" for severity in told for service in services]
+        begun = stamps(at[order])
+        columns = [
+            beside(begun, b"\t", begun[:, :19], b"\t"),
+            [ids[place] for place in places],
+            picked(encoded(heads), level * len(services) + run),
+            encoded([bodies[place] for place in places]),
+            picked(encoded(resources), run),
+        ]
+        write_lines(path, LOG_COLUMNS, columns)
+        return len(at)
 
     def _resource(self, record: Record) -> tuple[str, dict[str, str]]:
         """The service that a run belongs to, and what the collector knows of it."""

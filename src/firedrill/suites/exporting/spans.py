@@ -1,43 +1,56 @@
-"""`otel_traces_raw.tsv`: spans gathered as columns of numbers, and written by joining them with texts."""
+"""`otel_traces_raw.tsv`: spans gathered as numbers, and written with the texts that these stand for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from firedrill.snapshot.columns import TRACE_COLUMNS
+from firedrill.suites.exporting.columns import (
+    beside,
+    cut,
+    encoded,
+    hexadecimal,
+    picked,
+    stamps,
+    write_lines,
+)
 from firedrill.suites.exporting.texts import Numbered, attributes, cells
 from firedrill.world.telemetry.traces import Describer, Sampling, make_spans
 from firedrill.world.telemetry.traces.failures import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from firedrill.suites.exporting.database import Database
     from firedrill.world.telemetry.traces import Pod, Requests, Spans, Tick
 
-_COLUMNS = ("at", "high", "low", "span", "parent", "lasted", "code", "source", "end_code")
 _NO_LINKS = "\t[]\t[]\t[]\t[]"
-_LINES = """
-select strftime(make_timestamp(s.at), '%Y-%m-%d %H:%M:%S.%f') || '000' || chr(9)
-    || printf('%016x%016x', s.high, s.low) || chr(9) || printf('%016x', s.span) || chr(9)
-    || case when s.parent = 0 then '' else printf('%016x', s.parent) end || chr(9) || chr(9)
-    || c.what || chr(9) || p.who || chr(9) || c.how || chr(9) || s.lasted || '000' || chr(9)
-    || e.status || chr(9)
-    || case when coalesce(e.events, '') = '' then '[]' || chr(9) || '[]' || chr(9) || '[]' else
-        '[Timestamp(''' ||
-        replace(strftime(make_timestamp(s.at + s.lasted), '%Y-%m-%d %H:%M:%S.%f'), '.000000', '')
-        || ''')]' || chr(9) || e.events end
-    || e.links as line
-from spans s join codes c on s.code = c.id join sources p on s.source = p.id join ends e on s.end_code = e.id
-order by s.at, s.high, s.low, s.span
-"""
+_NO_EVENTS = "\t[]\t[]\t[]"
 
 Ending = tuple[Failure, bool]
 """What went wrong, and whether the span has it as an exception."""
+
+
+class _Columns(NamedTuple):
+    """Of spans; moments and durations in µs."""
+
+    at: NDArray[Any]
+    high: NDArray[Any]
+    low: NDArray[Any]
+    span: NDArray[Any]
+    parent: NDArray[Any]
+    lasted: NDArray[Any]
+    code: NDArray[Any]
+    source: NDArray[Any]
+    end: NDArray[Any]
+
+    def take(self, order: NDArray[np.intp]) -> _Columns:
+        """In another order."""
+        return _Columns(*(column[order] for column in self))
 
 
 class SpanTable:
@@ -54,12 +67,12 @@ class SpanTable:
         self._window = (start * 1000, end * 1000)
         self._sampling = Sampling(rate=share)
         self._describer = Describer(requests.names)
-        self._codes: Numbered[int] = Numbered()
         self._sources: Numbered[tuple[int, str, str]] = Numbered()
         self._resources: dict[tuple[int, str, str], str] = {}
         self._ends: Numbered[Ending | None] = Numbered()
         self._ends.number(None)
-        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._parts: list[_Columns] = []
+        self._known: tuple[Sequence[Pod], NDArray[np.int64]] | None = None
 
     def add(self, tick: Tick) -> None:
         """Take in the spans of a tick."""
@@ -71,40 +84,39 @@ class SpanTable:
         if not len(spans):
             return
         self._parts.append(
-            (
+            _Columns(
                 spans.start,
                 spans.trace_high,
                 spans.trace_low,
                 spans.id,
                 spans.parent,
                 spans.duration,
-                self._numbered(self._describer.codes(spans)),
+                self._describer.codes(spans),
                 self._sourced(spans),
                 self._ended(spans),
             )
         )
 
-    def _numbered(self, codes: NDArray[np.int64]) -> NDArray[np.int32]:
-        found, back = np.unique(codes, return_inverse=True)
-        mine = np.array([self._codes.number(code) for code in found.tolist()], np.int32)
-        return mine[back]
-
-    def _sourced(self, spans: Spans) -> NDArray[np.int32]:
+    def _sourced(self, spans: Spans) -> NDArray[np.int64]:
         """The number of what made each span: a pod and the service that it is."""
         services = len(self._requests.names.services)
         keys = (spans.pod.astype(np.int64) + 1) * services + spans.service
-        found, back = np.unique(keys, return_inverse=True)
-        mine = []
-        for key in found.tolist():
+        pods = spans.tick.pods
+        if self._known is None or self._known[0] is not pods:
+            self._known = pods, np.full((len(pods) + 1) * services, -1, np.int64)
+        known = self._known[1]
+        new = keys[known[keys] < 0]
+        for key in np.unique(new).tolist() if len(new) else ():
             pod, service = divmod(key, services)
-            mine.append(self._source(spans.tick, pod - 1, service))
-        return np.array(mine, np.int32)[back]
+            known[key] = self._source(spans.tick, pod - 1, service)
+        out: NDArray[np.int64] = known[keys]
+        return out
 
     def _source(self, tick: Tick, pod: int, service: int) -> int:
-        name = self._requests.names.services[service].name
         known: Pod | None = tick.pods[pod] if 0 <= pod < len(tick.pods) else None
         key = (service, known.uid, known.container) if known is not None else (service, "", "")
         if key not in self._resources:
+            name = self._requests.names.services[service].name
             found = attributes(self._describer.resource(tick, pod, name))
             self._resources[key] = cells(name, found)
         return self._sources.number(key)
@@ -118,38 +130,69 @@ class SpanTable:
             out[failed] = [self._ends.number(ending(spans, place)) for place in failed.tolist()]
         return out
 
-    def write(self, database: Database, path: Path) -> int:
+    def write(self, path: Path) -> int:
         """Write the table; returns the number of spans. Without spans there is no file."""
         if not self._parts:
             return 0
-        columns = dict(zip(_COLUMNS, map(np.concatenate, zip(*self._parts, strict=True)), strict=True))
+        found = _Columns(*map(np.concatenate, zip(*self._parts, strict=True)))
         self._parts.clear()
-        database.numbers("spans", columns)
-        what, how = [], []
-        for code in self._codes.ordered():
-            name, kind, scope, found = self._describer.coded(code)
-            what.append(cells(name, kind.capitalize()))
-            how.append(cells(scope, "", attributes(found)))
-        database.texts("codes", {"what": what, "how": how})
-        database.texts("sources", {"who": [self._resources[key] for key in self._sources.ordered()]})
-        database.texts("ends", _endings(self._ends.ordered()))
-        database.write(path, TRACE_COLUMNS, _LINES)
-        return len(columns["at"])
+        found = found.take(np.lexsort((found.span, found.low, found.high, found.at)))
+        begun = stamps(found.at * 1000)
+        ids = (hexadecimal(found.high), hexadecimal(found.low), b"\t", hexadecimal(found.span), b"\t")
+        columns: list[Sequence[bytes]] = [
+            beside(begun, b"\t", *ids),
+            _parents(found.parent),
+            self._described(found),
+            [b"%d000" % lasted for lasted in found.lasted.tolist()],
+            _endings(found, self._ends.ordered()),
+        ]
+        write_lines(path, TRACE_COLUMNS, columns)
+        return len(found.at)
+
+    def _described(self, found: _Columns) -> list[bytes]:
+        """From the state of the trace to what is before the duration, for each span."""
+        codes, code = np.unique(found.code, return_inverse=True)
+        count = len(self._sources)
+        pairs, pair = np.unique(code * count + found.source, return_inverse=True)
+        coded = [self._describer.coded(number) for number in codes.tolist()]
+        what = [cells("", name, kind.capitalize()) for name, kind, _, _ in coded]
+        how = [cells(scope, "", attributes(made)) for _, _, scope, made in coded]
+        who = [self._resources[key] for key in self._sources.ordered()]
+        texts = []
+        for number in pairs.tolist():
+            one, source = divmod(number, count)
+            texts.append(f"\t{what[one]}\t{who[source]}\t{how[one]}\t")
+        return picked(encoded(texts), pair)
 
 
-def _endings(keys: list[Ending | None]) -> Mapping[str, list[str]]:
-    status, events = [], []
-    for key in keys:
-        if key is None:
-            status.append(cells("Unset", ""))
-            events.append("")
-            continue
-        failure, thrown = key
-        status.append(cells("Error", failure.message))
-        told = {
-            "exception.type": failure.type,
-            "exception.message": failure.message,
-            "exception.stacktrace": "\n".join(failure.stack),
-        }
-        events.append(cells(["exception"], [told]) if thrown else "")
-    return {"status": status, "events": events, "links": [_NO_LINKS] * len(keys)}
+def _parents(words: NDArray[np.uint64]) -> list[bytes]:
+    texts = cut(hexadecimal(words))
+    for place in np.flatnonzero(words == 0).tolist():
+        texts[place] = b""
+    return texts
+
+
+def _endings(found: _Columns, keys: list[Ending | None]) -> list[bytes]:
+    """From the status to the end of the line, for each span."""
+    plain: list[str] = []
+    events: dict[int, tuple[bytes, ...]] = {}
+    for number, key in enumerate(keys):
+        status = cells("Unset", "") if key is None else cells("Error", key[0].message)
+        plain.append(f"\t{status}{_NO_EVENTS}{_NO_LINKS}\n")
+        if key is not None and key[1]:
+            failure = key[0]
+            told = {
+                "exception.type": failure.type,
+                "exception.message": failure.message,
+                "exception.stacktrace": "\n".join(failure.stack),
+            }
+            told_so = cells(["exception"], [told])
+            around = f"\t{status}\t[Timestamp('", f"')]\t{told_so}{_NO_LINKS}\n"
+            events[number] = tuple(encoded(around))
+    out = picked(encoded(plain), found.end)
+    thrown = np.flatnonzero(np.isin(found.end, list(events)))
+    moments = cut(stamps((found.at[thrown] + found.lasted[thrown]) * 1000, 6))
+    for place, number, moment in zip(thrown.tolist(), found.end[thrown].tolist(), moments, strict=True):
+        before, behind = events[number]
+        out[place] = before + moment.removesuffix(b".000000") + behind
+    return out

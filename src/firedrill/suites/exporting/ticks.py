@@ -6,7 +6,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from firedrill.world.telemetry.traces import Names, Requests, Tick
+    from collections.abc import Sequence
+
+    from firedrill.world.telemetry.traces import Names, Pod, Requests, Tick
 
 _KEPT = 40
 
@@ -21,6 +23,7 @@ class Kept:
     def __init__(self, inner: Requests) -> None:
         self._inner = inner
         self._ticks: OrderedDict[int, Tick] = OrderedDict()
+        self._pods: Sequence[Pod] = ()
 
     @property
     def names(self) -> Names:
@@ -45,7 +48,12 @@ class Kept:
         """See `Requests`."""
         found = self._ticks.get(number)
         if found is None:
-            found = self._ticks[number] = self._inner.tick(number)
+            found = self._inner.tick(number)
+            if found.pods == self._pods:
+                # the same list again: what has been worked out for it need not be worked out again
+                found = found._replace(pods=self._pods)
+            self._pods = found.pods
+            self._ticks[number] = found
             if len(self._ticks) > _KEPT:
                 self._ticks.popitem(last=False)
         return found

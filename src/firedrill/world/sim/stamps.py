@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -44,6 +44,17 @@ def moment(name: str, ns: int) -> str:
     return _date(before, seconds) + (f"{rest:09d}"[:digits] if digits else "") + behind
 
 
+def moments(name: str, every: Sequence[int]) -> list[str]:
+    """Many moments in one of the forms `at_...`."""
+    clock = _CLOCKS.get(name)
+    if clock is None:
+        return [moment(name, ns) for ns in every]
+    before, behind, digits = clock
+    form = f"%s%0{digits}d{behind}" if digits else f"%s{behind}%.0s"
+    unit = 10 ** (9 - digits)
+    return [form % (_date(before, ns // 1_000_000_000), ns % 1_000_000_000 // unit) for ns in every]
+
+
 def stamped(text: str, ns: int, host: str) -> str:
     """A line with the moment in place of each `{at_...}`, and where it is written in place of `{at_host}`."""
     if "{at_" not in text:
@@ -51,4 +62,4 @@ def stamped(text: str, ns: int, host: str) -> str:
     return _NAMED.sub(lambda found: moment(found[1], ns), text.replace("{at_host}", host))
 
 
-__all__ = ["moment", "stamped"]
+__all__ = ["moment", "moments", "stamped"]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedrill.world.telemetry.logs import styles
+from firedrill.world.telemetry.logs.gathering import BETWEEN_NS, Gathered, Heard, Told, words_of
 from firedrill.world.telemetry.logs.routine import routine
 from firedrill.world.telemetry.logs.styles import style_of
 from firedrill.world.telemetry.logs.wording import Wording
@@ -29,17 +30,12 @@ class Said(NamedTuple):
     """A line about a request.
 
     Attributes:
-        place: index of the pod that wrote it, in its tick.
         at: when, in ns.
         text: without the line end.
-        trace, span: ids of the request as hex; the span is the callee's.
     """
 
-    place: int
     at: int
     text: str
-    trace: str
-    span: str
 
 
 class _Chosen(NamedTuple):
@@ -102,48 +98,53 @@ class RequestLines:
         out.sort(key=lambda line: line[0])
         return out
 
-    def of_tick(self, number: int, share: float = 1.0) -> Iterator[Said]:
-        """All lines about the requests of a tick, whoever wrote them and whenever, in no order.
+    def of_ticks(self, numbers: Sequence[int], share: float = 1.0) -> Told:
+        """All lines about the requests of some ticks, whoever wrote them and whenever: those of `lines`.
 
         Args:
-            number: of the tick.
+            numbers: of the ticks.
             share: of the traces of which lines about what went well are told, as `traces.Sampling` has it.
         """
-        seen = self._seen(number)
-        end = self._requests.until * _MS
-        writers = sorted({*seen.served, *seen.called, *seen.refused})
-        yield from self._of_places(seen, writers, 0, end, share)
+        window = (0, self._requests.until * _MS)
+        gathered = Gathered(self._names, self._describer, self._requests.seed)
+        for number in numbers:
+            seen = self._seen(number)
+            tick, rows = seen.tick, seen.tick.rows
+            gathered.begin(tick)
+            found = _Chosen.of(seen.served, sorted(seen.served))
+            if found is not None and share < 1.0:
+                found = self._thinned(tick, found, share)
+            if found is not None:
+                gathered.served(_heard(tick, found, rows.server_start, rows.server_duration, window))
+            found = _Chosen.of(seen.called, sorted(seen.called))
+            if found is not None:
+                gathered.called(_heard(tick, found, rows.start, rows.duration, window))
+            found = _Chosen.of(seen.refused, sorted(seen.refused))
+            if found is not None:
+                gathered.refused(_heard(tick, found, rows.start, 200, window))
+        return gathered.told()
 
     def _of_tick(self, seen: _Seen, place: int, start: int, end: int) -> Iterator[Said]:
-        return self._of_places(seen, (place,), start, end)
-
-    def _of_places(
-        self, seen: _Seen, places: Sequence[int], start: int, end: int, share: float = 1.0
-    ) -> Iterator[Said]:
-        rows = seen.tick.rows
+        rows, tick = seen.tick.rows, seen.tick
         window = (start, end)
-        found = _Chosen.of(seen.served, places)
-        if found is not None and share < 1.0:
-            found = self._thinned(seen.tick, found, share)
+        found = _Chosen.of(seen.served, (place,))
         if found is not None:
-            asked = self._asked(seen.tick, found, rows.server_start, rows.server_duration, window)
-            for place, operation, kind, one in asked:
-                if kind:
-                    told = one.told(server=True)
-                else:
-                    told = routine(self._names, seen.tick.pods[place].service, operation, one)
+            heard = _heard(tick, found, rows.server_start, rows.server_duration, window)
+            service = tick.pods[place].service
+            for operation, kind, one in self._asked(tick, heard):
+                told = one.told(server=True) if kind else routine(self._names, service, operation, one)
                 for number, text in enumerate(told):
-                    yield Said(place, one.at + number * 13, text, one.trace, one.span)
-        found = _Chosen.of(seen.called, places)
+                    yield Said(one.at + number * BETWEEN_NS, text)
+        found = _Chosen.of(seen.called, (place,))
         if found is not None:
-            for place, _, _, one in self._asked(seen.tick, found, rows.start, rows.duration, window):
+            for _, _, one in self._asked(tick, _heard(tick, found, rows.start, rows.duration, window)):
                 for number, text in enumerate(one.told(server=False)):
-                    yield Said(place, one.at + number * 13, text, one.trace, one.span)
-        found = _Chosen.of(seen.refused, places)
+                    yield Said(one.at + number * BETWEEN_NS, text)
+        found = _Chosen.of(seen.refused, (place,))
         if found is not None:
-            for place, _, _, one in self._asked(seen.tick, found, rows.start, 200, window):
+            for _, _, one in self._asked(tick, _heard(tick, found, rows.start, 200, window)):
                 for text in one.refusal():
-                    yield Said(place, one.at, text, one.trace, one.span)
+                    yield Said(one.at, text)
 
     def _thinned(self, tick: Tick, chosen: _Chosen, share: float) -> _Chosen:
         rows = chosen.rows
@@ -151,34 +152,8 @@ class RequestLines:
         kept = np.flatnonzero(ids.sampled(high, share) | (tick.rows.server_kind[rows] != 0))
         return _Chosen(chosen.places[kept], rows[kept])
 
-    def _asked(
-        self, tick: Tick, chosen: _Chosen, first: Ints, length: Ints | int, window: tuple[int, int]
-    ) -> Iterator[tuple[int, int, int, Wording]]:
-        """(place, operation, outcome for the callee, words) of those rows that are told within a window."""
-        rows, seed = chosen.rows, self._requests.seed
-        ends = first[rows] + (length if isinstance(length, int) else length[rows])
-        latest = (tick.length + _LAG_MS) * 1000 - 1
-        moments = tick.start * _MS + np.minimum(ends, latest) * 1000 + rows * 7919 % 900
-        inside = np.flatnonzero((moments >= window[0]) & (moments < window[1]))
-        if not len(inside):
-            return
-        rows = rows[inside]
-        high, low = ids.traces(seed, tick.number, tick.rows.root[rows])
-        spans = ids.hexadecimal(ids.spans(seed, tick.number, rows, server=True))
-        every = zip(
-            chosen.places[inside].tolist(),
-            rows.tolist(),
-            moments[inside].tolist(),
-            ids.hexadecimal(high),
-            ids.hexadecimal(low),
-            spans,
-            tick.rows.op[rows].tolist(),
-            tick.rows.server_kind[rows].tolist(),
-            strict=True,
-        )
-        for place, row, at, one, two, span, operation, kind in every:
-            words = Wording(self._names, self._describer, tick, row, place, at, one + two, span)
-            yield place, operation, kind, words
+    def _asked(self, tick: Tick, heard: Heard) -> Iterator[tuple[int, int, Wording]]:
+        return words_of(self._names, self._describer, self._requests.seed, tick, heard)
 
     def _seen(self, number: int) -> _Seen:
         found = self._ticks.get(number)
@@ -201,6 +176,16 @@ class RequestLines:
             latest = min(int(ends.max()), (tick.length + _LAG_MS) * 1000)
         self._last[number] = (tick.start + 1) * _MS + latest * 1000
         return found
+
+
+def _heard(tick: Tick, chosen: _Chosen, first: Ints, length: Ints | int, window: tuple[int, int]) -> Heard:
+    """Those rows that are told within a window (ns)."""
+    rows = chosen.rows
+    ends = first[rows] + (length if isinstance(length, int) else length[rows])
+    latest = (tick.length + _LAG_MS) * 1000 - 1
+    moments = tick.start * _MS + np.minimum(ends, latest) * 1000 + rows * 7919 % 900
+    inside = np.flatnonzero((moments >= window[0]) & (moments < window[1]))
+    return Heard(chosen.places[inside], rows[inside], moments[inside])
 
 
 def _look(names: Names, tick: Tick) -> _Seen:

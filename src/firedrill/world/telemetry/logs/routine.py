@@ -15,7 +15,8 @@ from firedrill.world.telemetry.logs.wording import Wording, known_route, maker
 if TYPE_CHECKING:
     from firedrill.world.telemetry.traces.requests import Names
 
-Part = tuple[str, Callable[[Wording], object] | None]
+Part = tuple[str, str, Callable[[Wording], object] | None]
+"""A text, and the value behind it: its name and what makes it."""
 Plan = tuple[tuple[Part, ...], ...]
 _SAME = frozenset(
     (
@@ -47,13 +48,18 @@ def routine(names: Names, service: int, operation: int, one: Wording) -> list[st
         one: the request.
     """
     out: list[str] = []
-    for parts in _plan(names, service, operation, _Sample(one)):
-        text = "".join([text if make is None else f"{text}{make(one)}" for text, make in parts])
+    for parts in plan_of(names, service, operation, one):
+        text = "".join([text if make is None else f"{text}{make(one)}" for text, _, make in parts])
         if "\n" in text:
             out += text.split("\n")
         else:
             out.append(text)
     return out
+
+
+def plan_of(names: Names, service: int, operation: int, one: Wording) -> Plan:
+    """The lines that a service writes about what goes well: their parts, worked out by one such request."""
+    return _plan(names, service, operation, _Sample(one))
 
 
 class _Sample:
@@ -85,41 +91,41 @@ def _plan(names: Names, service: int, operation: int, sample: _Sample) -> Plan:
 
 
 def _line(style: Style, line: Shape, message: str, sample: _Sample) -> Iterator[Part]:
-    return _parts(style, line, [(message, None)], sample)
+    return _parts(style, line, [(message, "", None)], sample)
 
 
 def _parts(style: Style, shape: Shape, message: list[Part], sample: _Sample) -> Iterator[Part]:
     for text, name in shape.parts:
         if not name:
-            yield text, None
+            yield text, "", None
         elif name in {"message", "jmessage"}:
-            yield text, None
+            yield text, "", None
             escape = escaped if name == "jmessage" else str
-            yield from ((escape(words), make) for words, make in message)
+            yield from ((escape(words), known, make) for words, known, make in message)
         elif name == "level":
-            yield text + style.levels["info"], None
+            yield text + style.levels["info"], "", None
         elif name == "error":
-            yield text, None
+            yield text, "", None
         elif name in _SAME or (name in _ROUTE and known_route(sample.one.title) is not None):
-            yield f"{text}{maker(name)(sample.one)}", None
+            yield f"{text}{maker(name)(sample.one)}", "", None
         else:
-            yield text, maker(name)
+            yield text, name, maker(name)
 
 
 def _merged(parts: Iterator[Part]) -> tuple[Part, ...]:
     """Texts that follow each other in one."""
     out: list[Part] = []
-    for text, make in parts:
-        before = out.pop()[0] if out and out[-1][1] is None else ""
-        out.append((before + text, make))
+    for text, name, make in parts:
+        before = out.pop()[0] if out and out[-1][2] is None else ""
+        out.append((before + text, name, make))
     return tuple(out)
 
 
 def _first_line(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     out: list[Part] = []
-    for text, make in parts:
+    for text, name, make in parts:
         if "\n" in text:
-            out.append((text.partition("\n")[0], None))
+            out.append((text.partition("\n")[0], "", None))
             break
-        out.append((text, make))
+        out.append((text, name, make))
     return tuple(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 from zlib import crc32
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from firedrill.world.sim.tables import table
 from firedrill.world.telemetry.traces import failures, ids
 from firedrill.world.telemetry.traces.failures import Failure
-from firedrill.world.telemetry.traces.requests import Call, Ints, Names, Tick
+from firedrill.world.telemetry.traces.requests import Call, Ints, Names, Pod, Tick
 from firedrill.world.telemetry.traces.spans import CLIENT, CONSUMER, PRODUCER, SERVER, Event, Span, Spans
 
 Value = str | int | bool
@@ -48,6 +48,7 @@ class Describer:
         self._varied = np.array([bool(_VARIABLE.search(title)) for title in titles], np.bool_)
         self._numbers: dict[tuple[str, str], int] = {}
         self._order: tuple[Ints, list[int], list[int]] | None = None
+        self._told: tuple[Sequence[Pod], NDArray[np.int64]] | None = None
 
     def describe(self, spans: Spans, chosen: Iterable[int] | None = None) -> list[Span]:
         """The spans, or the chosen ones of them, in their order."""
@@ -154,12 +155,24 @@ class Describer:
         rows, outcomes = spans.tick.rows, len(self.names.outcomes)
         edges = rows.edge[spans.row].astype(np.int64)
         variants = np.where(self._varied[edges], (spans.id % np.uint64(VARIANTS)).astype(np.int64), 0)
-        pairs = rows.source[spans.row].astype(np.int64) * len(self.names.calls) + edges
-        _, first, back = np.unique(pairs, return_index=True, return_inverse=True)
-        known = [self._number(self.address(spans.tick, int(row))) for row in spans.row[first].tolist()]
         made = ((edges * 2 + spans.server) * outcomes + spans.kind) * VARIANTS + variants
         made = made * len(self.names.services) + spans.service
-        out: NDArray[np.int64] = made * _MOST_ADDRESSES + np.array(known, np.int64)[back]
+        out: NDArray[np.int64] = made * _MOST_ADDRESSES + self._addressed(spans.tick, spans.row, edges)
+        return out
+
+    def _addressed(self, tick: Tick, chosen: Ints, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers of the addresses that the calls of some rows were made to."""
+        count = len(self.names.calls)
+        pairs = (tick.rows.source[chosen].astype(np.int64) + 1) * count + edges
+        if self._told is None or self._told[0] is not tick.pods:
+            self._told = tick.pods, np.full((len(tick.pods) + 1) * count, -1, np.int64)
+        known = self._told[1]
+        new = np.flatnonzero(known[pairs] < 0)
+        if len(new):
+            missing, first = np.unique(pairs[new], return_index=True)
+            found = [self._number(self.address(tick, int(row))) for row in chosen[new[first]].tolist()]
+            known[missing] = found
+        out: NDArray[np.int64] = known[pairs]
         return out
 
     def _number(self, address: tuple[str, str]) -> int:

@@ -83,4 +83,5 @@ def place_of(seed: int, trace_id: str) -> tuple[int, int] | None:
 
 def hexadecimal(words: Words) -> list[str]:
     """Each as 16 hex digits."""
-    return [f"{word:016x}" for word in words.tolist()]
+    raw = words.astype(">u8").tobytes().hex()
+    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
