@@ -9,6 +9,7 @@ import numpy as np
 
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.labels import EMPTY, NAME, LabelSets
+from firedrill.world.telemetry.newest import newest
 from firedrill.world.telemetry.promql import aggregation, binary, changes, functions, windows
 from firedrill.world.telemetry.promql.histograms import histogram_quantile
 from firedrill.world.telemetry.promql.nodes import (
@@ -36,7 +37,7 @@ from firedrill.world.telemetry.promql.values import (
     Vec,
     empty,
 )
-from firedrill.world.telemetry.selection import FAR, Samples, Selection, load, name_matcher, newest, within
+from firedrill.world.telemetry.selection import FAR, Samples, Selection, load, name_matcher, within
 
 _ALONE = LabelSets([EMPTY])
 
