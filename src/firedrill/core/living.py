@@ -157,7 +157,7 @@ class PartFacts(Record):
     """The weights of all that was looked at; 0 where there was nothing to look at."""
     flaws: tuple[Flaw, ...] = ()
     excused: tuple[Flaw, ...] = ()
-    """Not as before, but that very object was the fault."""
+    """Not as before, but that very object was the fault, or somebody else has changed it."""
 
 
 class RepairFacts(Record):

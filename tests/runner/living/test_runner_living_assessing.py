@@ -16,7 +16,7 @@ from firedrill.grading.living import Harm, conduct, harm, order, repair, resolve
 from firedrill.runner.living.assessing import Yardstick, assess, intervene
 from firedrill.runner.living.assessing.changing import touched
 from firedrill.runner.living.assessing.ledger import Deeds, ledger
-from firedrill.runner.living.assessing.parts import Sides, states, with_own
+from firedrill.runner.living.assessing.parts import Sides, against, states
 from firedrill.suites.living import simulate
 from firedrill.suites.living.case import HEALTHY_MS, Case, CaseFault
 from firedrill.suites.living.worlds import Twin, Worlds, begin
@@ -366,9 +366,10 @@ def test_what_is_opened_lost_or_taken_away_is_in_the_ledger(act: Act) -> None:
     yard = yardstick()
     hands = Hands(yard.incident.noticed.fork())
     act(hands)
-    world, nobody = hands.world, yard.incident.world
+    world = hands.world
+    nobody = yard.nobody.beyond(world.now)
     sides = Sides(yard.incident.before, yard.broken)
-    found = with_own(states(sides, world, world), states(sides, nobody, nobody))
+    found = against(states(sides, world, world), states(sides, nobody, nobody), yard.broken)
     wrote, whole_log = touched(world, hands.lines)
     items = ledger(yard, Deeds(world, nobody, hands.lines, wrote, found))
     assert whole_log

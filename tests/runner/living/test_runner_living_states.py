@@ -15,6 +15,7 @@ from firedrill.runner.living.assessing.broken import Broken
 from firedrill.runner.living.assessing.changing import diffs, touched, written
 from firedrill.runner.living.assessing.exposing import opened, privileged
 from firedrill.runner.living.assessing.guards import weaker
+from firedrill.runner.living.assessing.parts import Sides, against, states
 from firedrill.runner.living.assessing.permissions import added
 from firedrill.runner.living.assessing.relations import related, used
 from firedrill.runner.living.assessing.whole import missing
@@ -336,9 +337,26 @@ def test_requests_are_told_apart_by_what_they_wrote(before: World) -> None:
 def test_a_line_may_be_asked_for_any_moment(before: World) -> None:
     line, other = Line(before.fork()), Line(before.fork())
     late, early = line.at(before.now + 90_000), line.at(before.now + 30_000)
-    assert (late.now, early.now) == (before.now + 90_000,) * 2
-    assert other.at(before.now + 30_000).now == before.now + 30_000
+    assert (late.now, early.now) == (before.now + 90_000, before.now + 30_000)
+    assert other.at(before.now + 30_000).digest() == early.digest()
     assert other.at(before.now + 90_000).digest() == late.digest()
+    assert line.beyond(before.now + 40_000) is late
+    assert line.beyond(before.now + 100_000).now == before.now + 100_000
+    assert line.first.now == before.now
+    with pytest.raises(ValueError, match="later"):
+        line.at(before.now - 1)
+
+
+def test_what_somebody_else_has_changed_is_excused(before: World) -> None:
+    scaled = changed(before, DEPLOYMENTS, "web", {"spec": {"replicas": 1}})
+    nobodys = states(Sides(before, Broken(())), scaled, scaled)
+    both = changed(scaled, QUOTA, "team", None)
+    found = states(Sides(before, Broken(())), both, both)
+    told = against(found, nobodys, Broken(()))
+    assert (of(told.whole), [item.what for item in told.whole.excused]) == ([], ["capacity"])
+    assert [(item.what, item.own) for item in told.guards.flaws] == [("missing", True)]
+    faulty = against(found, nobodys, injected(before, scaled, DEPLOYMENTS, "web"))
+    assert [(item.what, item.own) for item in faulty.whole.flaws] == [("capacity", False)]
 
 
 def test_steps_of_a_file_are_steps() -> None:

@@ -21,11 +21,11 @@ from firedrill.runner.living.assessing.ledger import Deeds, ledger
 from firedrill.runner.living.assessing.minutes import MINUTE_MS, branch_minutes
 from firedrill.runner.living.assessing.parts import (
     Sides,
+    against,
     alerts_part,
     repair_facts,
     service_part,
     states,
-    with_own,
 )
 from firedrill.runner.living.assessing.spans import alert_spans
 from firedrill.runner.living.assessing.yardstick import Yardstick
@@ -71,9 +71,9 @@ def assess(
     changed = diffs(wrote, incident.noticed, ended)
     world.run_until_ms(until)
     nobody = yard.nobody.at(until)
-    reference = yard.reference.at(until) if yard.reference is not None else None
+    reference = yard.reference.beyond(until) if yard.reference is not None else None
     sides = Sides(incident.before, yard.broken)
-    found = with_own(states(sides, world, ended), states(sides, nobody, nobody))
+    found = against(states(sides, world, ended), states(sides, nobody, nobody), yard.broken)
     spans = alert_spans(world, times.fault, started, yard.usual)
     deeds = Deeds(world, nobody, requests, wrote, found)
     usual = yard.baseline

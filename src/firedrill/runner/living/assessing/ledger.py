@@ -145,7 +145,7 @@ def _disclosed(requests: Sequence[RequestLine]) -> dict[str, list[int]]:
 def _money(yard: Yardstick, deeds: Deeds) -> Iterator[HarmItem]:
     usual = max(hourly(yard.incident.before), hourly(deeds.nobody))
     if yard.reference is not None:
-        usual = max(usual, hourly(yard.reference.at(0)))
+        usual = max(usual, hourly(yard.reference.first))
     more = hourly(deeds.world) - usual
     if more >= max(prices()["least"], _SHARE_OF_BILL * usual):
         yield HarmItem(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 QUIET_MS = 5 * 60_000
 """For so long all alerts have to have been inactive."""
+_WRITTEN = frozenset({"missing", "capacity", "suspended"})
+"""What somebody has to write to bring about; the rest follows from faults."""
 _NOT_KEPT = "cluster/RuleGroup/"
 """Forks that nobody asks for alerts have no rules."""
 
@@ -87,25 +89,33 @@ def service_part(world: World, usual: service.Baseline, until_ms: int) -> PartFa
     return PartFacts(total=round(sum(band.share for band in usual.bands), 9), flaws=flaws)
 
 
-def with_own(found: States, nobodys: States) -> States:
-    """The same, with a mark on what would not be so, had nobody acted."""
+def against(found: States, nobodys: States, broken: Broken) -> States:
+    """The same, with a mark on what would not be so, had nobody acted.
+
+    What would be so anyway and is no fault's doing either is excused: somebody else has changed it.
+    """
     return States(
-        whole=_marked(found.whole, nobodys.whole),
-        guards=_marked(found.guards, nobodys.guards),
-        witness=_marked(found.witness, nobodys.witness),
+        whole=_marked(found.whole, nobodys.whole, broken, _WRITTEN),
+        guards=_marked(found.guards, nobodys.guards, broken),
+        witness=_marked(found.witness, nobodys.witness, broken),
     )
 
 
-def _marked(part: PartFacts, nobodys: PartFacts) -> PartFacts:
+def _marked(
+    part: PartFacts, nobodys: PartFacts, broken: Broken, only: frozenset[str] | None = None
+) -> PartFacts:
     theirs = {
         (flaw.entity, flaw.what)
         for flaw in (*nobodys.flaws, *nobodys.excused)
         if not flaw.entity.startswith(_NOT_KEPT)
     }
-    flaws = tuple(
-        flaw.model_copy(update={"own": (flaw.entity, flaw.what) not in theirs}) for flaw in part.flaws
-    )
-    return part.model_copy(update={"flaws": flaws})
+    flaws: list[Flaw] = []
+    excused = list(part.excused)
+    for flaw in part.flaws:
+        own = (flaw.entity, flaw.what) not in theirs
+        others = not own and not broken.touched(flaw.entity) and (only is None or flaw.what in only)
+        (excused if others else flaws).append(flaw.model_copy(update={"own": own}))
+    return part.model_copy(update={"flaws": tuple(flaws), "excused": tuple(excused)})
 
 
 def repair_facts(alerts: PartFacts, users: PartFacts, found: States) -> RepairFacts:
@@ -119,9 +129,9 @@ __all__ = [
     "QUIET_MS",
     "Sides",
     "States",
+    "against",
     "alerts_part",
     "repair_facts",
     "service_part",
     "states",
-    "with_own",
 ]

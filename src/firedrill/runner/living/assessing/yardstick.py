@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MINUTE_MS = 60_000
 PREPARED_MS = 20 * MINUTE_MS
 """How far branches are run beforehand, from the agent's begin; most episodes are over by then."""
+EVERY_MS = 5 * MINUTE_MS
+"""How far apart the moments of the branch with nobody are that are kept; objects are compared at any."""
 _AGAIN_MS, _PATIENCE_MS = 5_000, 120_000
 _FIELDS = ("text", "verb", "resource", "namespace", "name", "body", "patch_type", "subresource")
 
@@ -42,15 +44,30 @@ class Line:
     def __init__(self, world: World) -> None:
         self._kept = {world.now: world}
 
+    @property
+    def first(self) -> World:
+        """The world that it begins with."""
+        return self._kept[min(self._kept)]
+
     def at(self, moment: int) -> World:
-        """The world at that moment, or at the first one that is kept after it."""
+        """The world at that moment, which is kept. Moments may come in any order.
+
+        Raises:
+            ValueError: it is before the first one.
+        """
+        found = self._kept.get(moment)
+        if found is None:
+            earlier = [now for now in self._kept if now < moment]
+            if not earlier:
+                raise ValueError("it began later")
+            found = self._kept[moment] = self._kept[max(earlier)].fork()
+            found.run_until_ms(moment)
+        return found
+
+    def beyond(self, moment: int) -> World:
+        """A world that has lived through that moment: the first that is kept, or else that of the moment."""
         later = [now for now in self._kept if now >= moment]
-        if later:
-            return self._kept[min(later)]
-        world = self._kept[max(self._kept)].fork()
-        world.run_until_ms(moment)
-        self._kept[moment] = world
-        return world
+        return self._kept[min(later)] if later else self.at(moment)
 
 
 class Yardstick:
@@ -87,10 +104,11 @@ class Yardstick:
 
     def prepare(self) -> None:
         """Compute all that most episodes will ask for, so that processes forked from this one share it."""
-        until = self.incident.times.noticed + PREPARED_MS
-        self.nobody.at(until)
+        begin = self.incident.times.noticed // MINUTE_MS * MINUTE_MS
+        for passed in range(EVERY_MS, PREPARED_MS + 1, EVERY_MS):
+            self.nobody.at(begin + passed)
         if self.reference is not None:
-            self.reference.at(until)
+            self.reference.at(begin + PREPARED_MS)
         for entities in ((), *self._cures):
             self.trials.cures(entities)
         assert self.related
@@ -98,7 +116,7 @@ class Yardstick:
     @cached_property
     def nobody(self) -> Line:
         """How things go on where nobody acts."""
-        world = self.incident.world.fork()
+        world = self.incident.noticed.fork()
         keep_only(world, ())
         return Line(world)
 
