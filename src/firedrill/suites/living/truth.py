@@ -33,6 +33,7 @@ _SERVICES = ("service_name", "destination_workload", "destination_service_name")
 _MEANINGS = {
     "HighRequestErrorRate": "its requests fail",
     "HighRequestLatency": "its requests are slow",
+    "LatencyBudgetBurn": "its requests are slow",
     "NoRequestsReceived": FEWER,
 }
 EASY, MEDIUM = 1.7, 2.8
