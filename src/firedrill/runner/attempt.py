@@ -125,7 +125,9 @@ async def attempt(
             spec = _with(spec, await stack.enter_async_context(agent.prepare(meter, writer.receipt)))
         living: LivingEpisode | None = None
         if stage.living is not None:
-            living = await stage.living.episode()
+            from firedrill.runner.living import spec_of
+
+            living = await stage.living.episode(spec_of(stage.source, limits))
             stack.push_async_callback(living.close)
         workspace: Workspace = NoWorkspace()
         if job.entrant.needs_workspace:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from firedrill.core.episode import Limits
 from firedrill.core.errors import InfrastructureError
 from firedrill.core.living import Facts
 from firedrill.core.topology import Topology
@@ -28,6 +29,8 @@ APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
 """What an episode serves, by the names of its sockets."""
 START_SECONDS = 60.0
 """Until a new episode process serves."""
+_DAY_MINUTES = 24 * 60.0
+"""The most virtual time of an episode."""
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 _OWN = {
     # a pool of threads would make forks unsafe, and gains nothing on arrays as small as ours
@@ -167,10 +170,11 @@ class LivingStage:
         self._process.wait()
 
 
-def spec_of(source: SuiteScenario) -> EpisodeSpec:
-    """What the scenario says of its episodes."""
-    limits, costs = source.scenario.limits, source.scenario.limits.costs
-    minutes = limits.minutes if limits.minutes is not None else 24 * 60.0
+def spec_of(source: SuiteScenario, limits: Limits | None = None) -> EpisodeSpec:
+    """What the scenario says of its episodes, with other caps where some were asked for."""
+    own, costs = source.scenario.limits, source.scenario.limits.costs
+    minutes = own.minutes if limits is None else limits.minutes
+    minutes = _DAY_MINUTES if minutes is None else min(minutes, _DAY_MINUTES)
     return EpisodeSpec(
         folder="",
         token="",
@@ -285,6 +289,8 @@ class LivingEpisode:
         """End the process and forget its folder. Safe to call twice."""
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
+        self._defect = self._defect or "it was closed"
+        self._end()
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
@@ -330,6 +336,7 @@ class LivingEpisode:
         for future in (self._ready, *self._waiting.values()):
             if not future.done():
                 future.set_exception(self._error())
+                future.exception()  # nobody may be waiting any more
 
     def _error(self) -> InfrastructureError:
         why = self._defect.strip() or "it ended (killed, or out of memory)"

@@ -1,0 +1,242 @@
+"""Runs on a living incident: who acts, who hangs, whose world dies, and what is taken up again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firedrill.agents import AgentRequest
+from firedrill.agents.base import AgentResult, Episode
+from firedrill.agents.clients import Refused, Web
+from firedrill.core.episode import Limits
+from firedrill.core.errors import InfrastructureError, InputError
+from firedrill.core.outcome import Outcome
+from firedrill.records import RunFolder, verify
+from firedrill.runner import Settings, Stage, Workshop, resume, run, score
+from firedrill.runner.living import LivingEpisode, LivingStage
+from firedrill.sandbox import View
+from firedrill.suites import Suite, open_suite
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("living-run")]
+SCENARIO = "lite-018"
+Solve = Callable[[Episode], Coroutine[Any, Any, AgentResult]]
+NONE = AgentResult(Outcome.NO_SUBMISSION)
+
+
+class Kept(LivingStage):
+    """A stage that outlives its runs: it costs more than they do."""
+
+    def close(self) -> None:
+        """Stay."""
+
+    def end(self) -> None:
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    whole = open_suite("lite")
+    return replace(whole, scenarios=tuple(item for item in whole.scenarios if item.id == SCENARIO))
+
+
+@pytest.fixture(scope="module")
+def stage(suite: Suite) -> Iterator[Kept]:
+    kept = Kept.start(suite.scenarios[0])
+    yield kept
+    kept.end()
+
+
+@pytest.fixture
+def workshop(stage: Kept) -> Workshop:
+    known = stage.inventory
+
+    def prepare(source: Any, truth: Any) -> Stage:
+        return Stage(source, truth, stage.topology, known, View(), known, living=stage)
+
+    return Workshop(prepare=lambda *_: prepare)
+
+
+class Acting:
+    """An agent of a living world that does what a function says."""
+
+    privileged = False
+    needs_workspace = False
+    acts = True
+
+    def __init__(self, solve: Solve) -> None:
+        self.name = solve.__name__
+        self._solve = solve
+
+    def config(self) -> dict[str, Any]:
+        return {"agent": self.name}
+
+    async def solve(self, episode: Episode) -> AgentResult:
+        return await self._solve(episode)
+
+
+async def look_and_restart(episode: Episode) -> AgentResult:
+    """Reads, a write that is allowed, one that is not, and a wrong diagnosis."""
+    assert episode.living is not None
+    async with Web(episode.living, "kubernetes") as web, Web(episode.living, "loki") as logs:
+        pods = await web.get("/api/v1/namespaces/book-info/pods")
+        assert pods["items"]
+        await logs.get("/loki/api/v1/labels")
+        stamp = {"spec": {"template": {"metadata": {"annotations": {"restarted": "yes"}}}}}
+        path = "/apis/apps/v1/namespaces/book-info/deployments/details-v1"
+        await web.send("PATCH", path, stamp, kind="strategic")
+        with pytest.raises(Refused) as refused:
+            await web.send("POST", "/api/v1/namespaces/book-info/serviceaccounts/default/token", {})
+        assert refused.value.code == 403
+    await episode.living.wait(90_000)
+    answer = {"contributing_factors": [{"name": "book-info/Deployment/details-v1"}]}
+    return AgentResult(Outcome.SUBMITTED, json.dumps(answer))
+
+
+async def hang(episode: Episode) -> AgentResult:
+    await asyncio.Event().wait()
+    return NONE
+
+
+async def flood(episode: Episode) -> AgentResult:
+    assert episode.living is not None
+
+    async def ask() -> None:
+        assert episode.living is not None
+        async with Web(episode.living, "kubernetes") as web:
+            while True:
+                try:
+                    await web.get("/api/v1/pods")
+                except Refused:
+                    await asyncio.sleep(0)
+
+    await asyncio.gather(*(ask() for _ in range(20)))
+    return NONE
+
+
+async def kill_the_world(episode: Episode) -> AgentResult:
+    assert isinstance(episode.living, LivingEpisode)
+    os.kill(episode.living.pid, signal.SIGKILL)
+    async with Web(episode.living, "kubernetes") as web:
+        await web.get("/api/v1/pods")
+    return NONE
+
+
+async def test_null_does_not_pass_and_the_oracle_does(
+    suite: Suite, workshop: Workshop, tmp_path: Path
+) -> None:
+    agents = [AgentRequest("null"), AgentRequest("oracle")]
+    result = await run(suite, agents, out=tmp_path / "run", workshop=workshop)
+    assert result.manifest.complete
+    assert verify(result.path).ok
+    folder = RunFolder(result.path)
+    by_agent = {record.agent.split("-")[0]: (record, grade) for record, grade in folder.results()}
+    record, grade = by_agent["null"]
+    assert (record.outcome, grade.score if grade else None) == (Outcome.NO_SUBMISSION, 0.0)
+    record, grade = by_agent["oracle"]
+    assert grade is not None
+    assert (record.outcome, grade.score, grade.metrics["repair"]) == (Outcome.SUBMITTED, 1.0, 1.0)
+    assert (grade.metrics["diagnosis"], grade.metrics["intervention"]) == (1.0, 1.0)
+    requests = [line.payload for line in folder.receipt(record.key) if line.kind == "request"]
+    (made,) = [line for line in requests if line["verb"] == "create"]
+    assert made["changed"] == ["book-info/Service/bookinfo-gateway-istio"]
+    assert made["rule"]
+    facts = folder.facts(record.key)
+    assert facts is not None
+    assert [line.model_dump(mode="json") for line in facts.requests] == requests
+    assert score(result.path).changed == ()
+    assert verify(result.path).ok
+
+
+async def test_the_same_acts_have_the_same_end_however_many_are_at_it(
+    suite: Suite, workshop: Workshop, tmp_path: Path
+) -> None:
+    for name, at_once in (("alone", 1), ("together", 3)):
+        agents = [Acting(look_and_restart)] if at_once == 1 else [Acting(look_and_restart), Acting(flood)]
+        await run(
+            suite,
+            agents,
+            repeats=1 if at_once == 1 else 2,
+            concurrency=at_once,
+            limits=Limits(minutes=3.0),
+            out=tmp_path / name,
+            workshop=workshop,
+        )
+    paths = sorted(tmp_path.glob("*/episodes/*/look_and_restart-*/*/interventions.json"))
+    assert len(paths) == 3
+    assert len({path.read_bytes() for path in paths}) == 1
+    assert len({path.with_name("grade.json").read_bytes() for path in paths}) == 1
+    grade = json.loads(paths[0].with_name("grade.json").read_bytes())
+    assert grade["score"] == 0.0
+    denied = [item for item in json.loads(paths[0].read_bytes())["requests"] if item["effect"] == "deny"]
+    assert [(item["resource"], item["subresource"]) for item in denied] == [("serviceaccounts", "token")]
+    floods = sorted(tmp_path.glob("together/episodes/*/flood-*/*/episode.json"))
+    assert [json.loads(path.read_bytes())["outcome"] for path in floods] == ["time_limit", "time_limit"]
+
+
+async def test_an_agent_that_hangs_is_stopped(suite: Suite, workshop: Workshop, tmp_path: Path) -> None:
+    await run(
+        suite,
+        [Acting(hang)],
+        limits=Limits(minutes=0.01),
+        settings=Settings(grace_seconds=0.1),
+        out=tmp_path / "run",
+        workshop=workshop,
+    )
+    ((record, grade),) = RunFolder(tmp_path / "run").results()
+    assert record.outcome is Outcome.TIME_LIMIT
+    assert grade is not None
+    assert grade.score == 0.0
+
+
+async def test_a_world_that_dies_is_nobody_elses_trouble_and_the_run_can_be_taken_up(
+    suite: Suite, workshop: Workshop, tmp_path: Path
+) -> None:
+    dying, well = Acting(kill_the_world), Acting(look_and_restart)
+    settings = Settings(retries=1, retry_seconds=0)
+    result = await run(
+        suite, [dying, well], concurrency=2, settings=settings, out=tmp_path / "run", workshop=workshop
+    )
+    assert not result.manifest.complete
+    found = {
+        record.agent.split("-")[0]: (record, grade) for record, grade in RunFolder(result.path).results()
+    }
+    record, grade = found["kill_the_world"]
+    assert (record.outcome, record.attempts, grade) == (Outcome.INFRASTRUCTURE_ERROR, 2, None)
+    assert "broke" in record.reason
+    assert found["look_and_restart"][0].outcome is Outcome.SUBMITTED
+    before = (tmp_path / "run").joinpath(found["look_and_restart"][0].key.folder, "episode.json").read_bytes()
+    mended = Acting(look_and_restart)
+    mended.name = dying.name
+    again = await resume(
+        result.path, suite=suite, agents=[mended, well], settings=settings, workshop=workshop
+    )
+    assert again.manifest.complete
+    assert verify(again.path).ok
+    assert before == (
+        (tmp_path / "run").joinpath(found["look_and_restart"][0].key.folder, "episode.json").read_bytes()
+    )
+
+
+async def test_who_cannot_act_is_not_put_on_a_world(suite: Suite, workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="sleuth cannot be put on living worlds"):
+        await run(suite, [AgentRequest("sleuth")], out=tmp_path / "run", workshop=workshop)
+    assert not (tmp_path / "run").exists()
+
+
+async def test_an_episode_that_was_closed_leaves_nothing_behind(suite: Suite, stage: Kept) -> None:
+    episode = await stage.episode()
+    folder = next(iter(episode.sockets.values())).parent
+    assert folder.is_dir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    await episode.close()
+    assert not folder.exists()
+    with pytest.raises(InfrastructureError):
+        await episode.now()

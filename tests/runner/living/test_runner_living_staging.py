@@ -1,0 +1,76 @@
+"""Stages of living scenarios: shared by their episodes, replaced when their process dies, ended after the last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from firedrill.core.scenario import Scenario
+from firedrill.core.topology import Topology
+from firedrill.core.truth import Truth
+from firedrill.runner.living import LivingStage
+from firedrill.runner.staging import Stage, Staging
+from firedrill.sandbox import View
+from firedrill.suites import SuiteScenario
+
+
+class Process:
+    """Stands in for a stage's process."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.closed = 0
+
+    def close(self) -> None:
+        self.alive = False
+        self.closed += 1
+
+
+@pytest.fixture
+def made() -> list[Process]:
+    return []
+
+
+@pytest.fixture
+def staging(made: list[Process], tmp_path: Path) -> Staging:
+    scenario = Scenario.model_validate({"metadata": {"name": "one"}, "environment": {"backend": "world"}})
+    source = SuiteScenario("one", scenario, tmp_path, "", "", "", "")
+
+    def prepare(source: SuiteScenario, truth: Any) -> Stage:
+        made.append(Process())
+        return Stage(source, truth, Topology(), (), View(), living=cast(LivingStage, made[-1]))
+
+    truths = {"one": cast(Truth, None)}
+    return Staging({"one": source}, truths, Counter({"one": 2}), prepare, lambda stage: None)
+
+
+async def test_episodes_share_a_stage_and_the_last_one_ends_it(staging: Staging, made: list[Process]) -> None:
+    assert await staging.get("one") is await staging.get("one")
+    staging.release("one")
+    assert [item.closed for item in made] == [0]
+    staging.release("one")
+    assert [item.closed for item in made] == [1]
+
+
+async def test_a_stage_whose_process_died_is_made_again(staging: Staging, made: list[Process]) -> None:
+    first = await staging.get("one")
+    made[0].alive = False
+    assert await staging.get("one") is not first
+    assert len(made) == 2
+    await staging.close()
+    assert [item.closed for item in made] == [1, 1]
+
+
+async def test_what_cannot_be_kept_does_not_leave_a_process_behind(
+    staging: Staging, made: list[Process]
+) -> None:
+    def refuse(stage: Stage) -> None:
+        raise ValueError("no room")
+
+    staging.keep = refuse
+    with pytest.raises(ValueError, match="no room"):
+        await staging.get("one")
+    assert [item.closed for item in made] == [1]
