@@ -25,7 +25,8 @@ users, series and rules), on a drawn target, and repaired as soon as it has been
 - `fits`: there are targets, and this pair was not run.
 
 The last column is another measurement: of so many cases of the mechanism that were drawn for the packaged
-suite `@suite@` (version @version@), so many earned their certificate, and why the others did not.
+suite `@suite@` (version @version@), so many earned their certificate, and why the others did not. What was
+mended since that suite was made does not show there.
 
 The page is made by `bench/mechanisms.py --page` from what `bench/mechanisms.py` found.
 
