@@ -431,3 +431,21 @@ async def test_whoever_sits_at_the_terminal_types_an_answer() -> None:
 def test_rules_of_an_approver_are_rules() -> None:
     assert read_answer(200, b'{"allow": true, "reason": 3}', "hook").reason == "3"
     assert Rule(name="a", effect="allow").match.verbs == ()
+
+
+def test_faults_of_a_mesh_are_experiments() -> None:
+    route = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "r"}}
+    broken = {**route, "spec": {"http": [{"fault": {"abort": {"httpStatus": 500}}}]}}
+    kind = "virtualservices.networking.istio.io"
+    assert "chaos" in effects_of(asked("create", kind, after=broken))
+    assert "chaos" not in effects_of(asked("patch", kind, before=(broken,), after=route))
+
+
+def test_the_page_shows_what_there_is() -> None:
+    """Its example is a policy, and its table has every effect as the program knows it."""
+    text = (SCHEMA.parents[1] / "docs" / "authority.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    assert parse(example, "docs").metadata.name == "shop-nights"
+    for effect in EFFECTS:
+        assert f"| `{effect}` | {meaning(effect)} |" in text
+    assert all(f"| `{name}` |" in text for name in presets())

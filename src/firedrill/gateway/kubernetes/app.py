@@ -231,8 +231,8 @@ class Call:
         note.after()
         if request.verb == "create":
             note.name(name_of(response.obj))
-        if kind.resource == "secrets" and not bare and not request.subresource:
-            note.discloses(response.obj)
+        if kind.resource == "secrets" and not request.subresource:
+            note.discloses(response.obj, bare=bare)
         return response
 
     def _request(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from firedrill.world.kube.api import ApiError, errors, rules, server
 from firedrill.world.kube.api.request import Options, Request, User
-from firedrill.world.kube.objects import Obj, name_of, namespace_of
+from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of
 
 if TYPE_CHECKING:
     from firedrill.core.living import Api
@@ -26,6 +26,7 @@ STREAMS = frozenset({"exec", "attach", "portforward", "proxy"})
 REVIEWS = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
 """Groups whose objects are questions: creating one changes nothing."""
 NO_OPTIONS = Options()
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _READS = frozenset({"get", "list", "watch"})
 _NO_PREVIEW = STREAMS | {"log", "token"}
 _PASSING = frozenset({"resourceVersion", "managedFields", "generation", "uid", "creationTimestamp"})
@@ -208,6 +209,12 @@ def examine(world: World, request: Request, kind: Kind, seen: Seen) -> tuple[Ask
         return replace(asked, refusal=refusal.message), refusal
 
 
+def remembers_values(secret: Obj) -> bool:
+    """Whether the metadata of a Secret has its values: `kubectl apply` keeps there what it was given."""
+    applied = str(dig(secret, "metadata", "annotations", _APPLIED, default=""))
+    return '"data":' in applied or '"stringData":' in applied
+
+
 def _foreseen(world: World, request: Request, asked: Asked) -> Asked:
     found = server.preview(world, request)
     dry = found.options.dry_run
@@ -258,4 +265,4 @@ def _changes(before: Any, after: Any) -> Any:
     return after
 
 
-__all__ = ["Asked", "Decision", "Denied", "Guard", "Seen", "admit", "denied", "examine"]
+__all__ = ["Asked", "Decision", "Denied", "Guard", "Seen", "admit", "denied", "examine", "remembers_values"]

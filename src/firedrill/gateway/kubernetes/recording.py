@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from firedrill.core.digest import digest_bytes
 from firedrill.core.entity import CLUSTER
 from firedrill.core.living import RequestLine
-from firedrill.gateway.kubernetes.guarding import REVIEWS, STREAMS
+from firedrill.gateway.kubernetes.guarding import REVIEWS, STREAMS, remembers_values
 from firedrill.gateway.kubernetes.wire import Scope, Send
 from firedrill.world.kube.objects import Obj, name_of, namespace_of
 from firedrill.world.kube.store import TooOldError
@@ -97,10 +97,10 @@ class Note:
             return  # more than the log holds; since_rv and rv tell how many
         self._fields["changed"] = tuple(found)
 
-    def discloses(self, obj: Obj) -> None:
-        """Secrets in an answer."""
+    def discloses(self, obj: Obj, *, bare: bool) -> None:
+        """Secrets in an answer, or (`bare`) their metadata, which may hold what was applied."""
         items = obj.get("items") if str(obj.get("kind", "")).endswith("List") else [obj]
-        found = [entity_of(item, "Secret") for item in items or () if item.get("data")]
+        found = [entity_of(item, "Secret") for item in items or () if _tells(item, bare=bare)]
         if found:
             self._fields["disclosed"] = tuple(found)
 
@@ -137,6 +137,10 @@ class Note:
             return
         self._told = True
         self._host.witness(RequestLine(**self._fields))
+
+
+def _tells(secret: Obj, *, bare: bool) -> bool:
+    return bool(not bare and secret.get("data")) or remembers_values(secret)
 
 
 def asked_path(scope: Scope, path: str) -> str:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from firedrill.gateway.kubernetes.guarding import remembers_values
 from firedrill.tools.authority import templates
 from firedrill.world.kube.objects import Obj, dig, is_deleting, labels_of, name_of, namespace_of
 from firedrill.world.kube.selectors import selects
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _ENDS = frozenset({"delete", "scale-to-zero", "chaos"})
 _DELETES = frozenset({"delete", "deletecollection"})
 _ENTER = frozenset({"exec", "attach", "portforward", "proxy", "ephemeralcontainers"})
+_CONTROLLERS_OWN = frozenset({"bindings", "controllerrevisions.apps", "leases.coordination.k8s.io"})
+_SLICES = "endpointslice.kubernetes.io/managed-by"
 _EVERYBODY = frozenset(
     {"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"}
 )
@@ -77,12 +80,25 @@ def effects_of(asked: Asked) -> frozenset[str]:
 
 
 def _read(asked: Asked) -> Iterator[str]:
-    if asked.resource != "secrets" or asked.metadata_only or asked.subresource:
+    if asked.resource != "secrets" or asked.subresource:
         return
-    if not asked.writes:
+    if asked.metadata_only:
+        if any(remembers_values(obj) for obj in _told(asked)):
+            yield "secrets"
+    elif not asked.writes:
         yield "secrets"
     elif asked.verb in {"patch", "deletecollection"} and any(obj.get("data") for obj in asked.before):
         yield "secrets"  # the answer holds what was there
+
+
+def _told(asked: Asked) -> list[Obj]:
+    """The Secrets that an answer may hold."""
+    if asked.before:
+        return list(asked.before)
+    if asked.store is None:
+        return []
+    found = asked.store.list("secrets", asked.namespace or None)
+    return [obj for obj in found if asked.name in {"", name_of(obj)}]
 
 
 def _places(asked: Asked) -> Iterator[str]:
@@ -94,7 +110,7 @@ def _places(asked: Asked) -> Iterator[str]:
         yield "enter"
     if sub == "token":
         yield "token"
-    if sub == "status":
+    if sub in {"status", "binding"} or resource in _CONTROLLERS_OWN or _is_controllers(asked):
         yield "status"
     if sub == "approval":
         yield "rbac"
@@ -105,6 +121,16 @@ def _places(asked: Asked) -> Iterator[str]:
         yield "force"
     if (asked.verb in _DELETES or sub == "eviction") and asked.options.grace_period_seconds == 0:
         yield "force"
+
+
+def _is_controllers(asked: Asked) -> bool:
+    """Whether these are the endpoints that a controller keeps of a Service."""
+    if asked.resource == "endpointslices.discovery.k8s.io":
+        return any(_SLICES in labels_of(obj) for obj in asked.before)
+    if asked.resource != "endpoints" or asked.store is None:
+        return False
+    service = asked.store.get("services", asked.namespace, asked.name)
+    return bool(dig(service, "spec", "selector"))
 
 
 def _deletion(asked: Asked) -> Iterator[str]:
@@ -169,11 +195,10 @@ def _metadata(asked: Asked) -> Iterator[str]:
     if pair is None or asked.subresource in {"scale", "finalize"}:
         return
     before, after = pair
-    lost = set(dig(before, "metadata", "finalizers", default=())) - set(
-        dig(after, "metadata", "finalizers", default=())
-    )
-    if lost:
+    had, has = (set(dig(obj, "metadata", "finalizers", default=())) for obj in pair)
+    if had != has:
         yield "finalizers"
+    if had - has:
         if is_deleting(before):
             yield "delete"
         if _holds_data(asked, before):
@@ -234,6 +259,9 @@ def _lives(asked: Asked) -> Iterator[str]:
         policies = [dig(obj, "spec", "persistentVolumeReclaimPolicy") for obj in pair]
         if policies[0] != policies[1] and policies[1] != "Retain":
             yield "data"
+        claims = [dig(obj, "spec", "claimRef", "uid") for obj in pair]
+        if claims[0] and claims[0] != claims[1] and dig(before, "status", "phase") == "Bound":
+            yield "data"
     kept = [dig(obj, "spec", "persistentVolumeClaimRetentionPolicy", default={}) for obj in pair]
     if any(kept[1].get(when) == "Delete" != kept[0].get(when) for when in ("whenDeleted", "whenScaled")):
         yield "data"
@@ -284,6 +312,19 @@ def _copies(asked: Asked) -> Iterator[str]:
 
 def _carries(pod: Obj, selector: Mapping[str, str]) -> bool:
     return bool(selector) and all(labels_of(pod).get(key) == value for key, value in selector.items())
+
+
+def _experiments(asked: Asked) -> Iterator[str]:
+    """Faults that a mesh is told to inject."""
+    if asked.after is None or not asked.resource.endswith(".networking.istio.io"):
+        return
+    before = asked.before[0] if asked.before else {}
+    old, new = (
+        [route.get("fault") for route in dig(obj, "spec", "http", default=())]
+        for obj in (before, asked.after)
+    )
+    if any(fault and fault not in old for fault in new):
+        yield "chaos"
 
 
 def _rights(asked: Asked) -> Iterator[str]:
@@ -377,7 +418,7 @@ def _is_watcher(name: str) -> bool:
 
 
 _LOOKS: tuple[Callable[[Asked], Iterator[str]], ...] = (
-    _places, _deletion, _metadata, _lives, _copies, _rights, _pods, _watching,
+    _places, _deletion, _metadata, _lives, _copies, _experiments, _rights, _pods, _watching,
 )  # fmt: skip
 
 __all__ = ["EFFECTS", "effects_of", "meaning", "of_sort", "sorts"]
