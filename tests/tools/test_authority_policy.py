@@ -23,6 +23,7 @@ from firedrill.tools.authority import (
     approver_of,
     at_terminal,
     effects_of,
+    located,
     meaning,
     open_policy,
     parse,
@@ -147,6 +148,22 @@ def test_files_and_presets_are_opened_by_name(tmp_path: Path) -> None:
     path.write_bytes(b"#" * 300_000)
     with pytest.raises(InputError, match="larger than 256 KB"):
         open_policy(str(path))
+
+
+def test_a_scenario_names_a_preset_or_a_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(HEAD)
+    inside = tmp_path / "suite"
+    inside.mkdir()
+    (inside / "own.yaml").write_text(HEAD)
+    assert located("triage", inside) == "triage"
+    assert open_policy(located("own.yaml", inside)).metadata.name == "mine"
+    for name, told in (
+        ("../mine.yaml", "outside of the scenario's folder"),
+        ("none.yaml", "there is no authority 'none.yaml'"),
+        ("observr", "there is no authority 'observr'"),
+    ):
+        with pytest.raises(InputError, match=told):
+            located(name, inside)
 
 
 def test_the_published_schema_is_that_of_the_program() -> None:

@@ -552,4 +552,13 @@ async def test_no_command_of_kubectl_leads_around_it(shop: World, tmp_path: Path
         for words in GOOD:
             code, told = await kubectl(words)
             assert code == 0, (words, told)
+        lines: list[RequestLine] = []
+        host.guard, host.witness = Authority(preset("operator")), lines.append
+        start = world.now
+        code, told = await kubectl(["exec", "store-0", "--", "printenv", "HOSTNAME"])
+        assert (code, told.strip()) == (0, "store-0")
+        (line,) = [item for item in lines if item.subresource == "exec"]
+        assert (line.verb, line.code, line.asked, line.name) == ("create", 101, True, "store-0")
+        assert world.now - start >= 120_000
+        assert line.bytes_out > len("store-0")
     assert not host.defects, "\n".join(host.defects)

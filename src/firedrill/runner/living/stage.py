@@ -24,6 +24,7 @@ from firedrill.core.topology import Topology
 from firedrill.runner.living.protocol import Closed, EpisodeSpec, Message, pack, raised, read, receive, send
 from firedrill.runner.settings import Settings
 from firedrill.suites.model import SuiteScenario
+from firedrill.tools.authority import located
 
 APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
 """What an episode serves, by the names of its sockets."""
@@ -171,7 +172,11 @@ class LivingStage:
 
 
 def spec_of(source: SuiteScenario, limits: Limits | None = None) -> EpisodeSpec:
-    """What the scenario says of its episodes, with other caps where some were asked for."""
+    """What the scenario says of its episodes, with other caps where some were asked for.
+
+    Raises:
+        InputError: its authority is no preset, and no policy file beside it.
+    """
     own, costs = source.scenario.limits, source.scenario.limits.costs
     minutes = own.minutes if limits is None else limits.minutes
     minutes = _DAY_MINUTES if minutes is None else min(minutes, _DAY_MINUTES)
@@ -181,7 +186,7 @@ def spec_of(source: SuiteScenario, limits: Limits | None = None) -> EpisodeSpec:
         cap_ms=round(minutes * 60_000),
         read_ms=round(costs.read * 1000),
         write_ms=round(costs.write * 1000),
-        authority=source.scenario.authority,
+        authority=located(source.scenario.authority, source.folder),
     )
 
 

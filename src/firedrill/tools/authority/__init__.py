@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from firedrill.tools.authority.effects import effects_of as effects_of
     from firedrill.tools.authority.effects import meaning as meaning
     from firedrill.tools.authority.policy import Policy as Policy
+    from firedrill.tools.authority.policy import located as located
     from firedrill.tools.authority.policy import open_policy as open_policy
     from firedrill.tools.authority.policy import parse as parse
     from firedrill.tools.authority.policy import preset as preset
@@ -29,7 +30,7 @@ _HOMES = {
     "approvers": ("Answer", "Approver", "approver_of"),
     "deciding": ("Authority",),
     "effects": ("EFFECTS", "effects_of", "meaning"),
-    "policy": ("Policy", "open_policy", "parse", "preset", "presets", "schema", "schema_text"),
+    "policy": ("Policy", "located", "open_policy", "parse", "preset", "presets", "schema", "schema_text"),
     "terminal": ("at_terminal",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -172,6 +172,24 @@ def open_policy(name: str) -> Policy:
     return parse(text, name)
 
 
+def located(name: str, folder: Path) -> str:
+    """The name for `open_policy` of what a scenario in a folder calls its authority.
+
+    Raises:
+        InputError: there is no such preset or file, it lies outside of the folder, or is not in order.
+    """
+    if name in presets():
+        return name
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        mend = "put it beside the scenario"
+        raise InputError("lies outside of the scenario's folder", source=name, field="authority", mend=mend)
+    if not path.is_file():
+        preset(name)  # says what there is
+    open_policy(str(path))
+    return str(path)
+
+
 def parse(text: str, source: str) -> Policy:
     """A policy from the text of its file, with what it extends.
 
