@@ -152,11 +152,11 @@ def scenario_name(wanted: Wanted, number: int) -> str:
 
 def _batches(wanted: Wanted, done: Mapping[int, Made]) -> Iterator[list[Slot]]:
     """The slots that are to be done, those of one world together, in the order of their first."""
-    size = wanted.count + max(2, wanted.count // 4)
+    spare = max(2, wanted.count // 16)
     draw = slots(wanted.choice)
-    for _ in range(_MOST_TRIES):
+    for turn in range(_MOST_TRIES):
         groups: dict[tuple[Any, ...], list[Slot]] = {}
-        for slot in islice(draw, size):
+        for slot in islice(draw, spare << turn if turn else wanted.count + spare):
             if slot.number not in done:
                 groups.setdefault(slot.bare.world_key, []).append(slot)
         yield from groups.values()
