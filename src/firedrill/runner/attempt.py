@@ -124,14 +124,18 @@ async def attempt(
         if isinstance(agent, PreparingAgent):
             spec = _with(spec, await stack.enter_async_context(agent.prepare(meter, writer.receipt)))
         living: LivingEpisode | None = None
+        view = stage.view
         if stage.living is not None:
-            from firedrill.runner.living import spec_of
+            from firedrill.runner.living import furnish, spec_of
 
-            living = await stage.living.episode(spec_of(stage.source, limits))
+            own = spec_of(stage.source, limits)
+            living = await stage.living.episode(own)
             stack.push_async_callback(living.close)
+            if job.entrant.needs_workspace:
+                view, spec = furnish(living, own, view, spec)
         workspace: Workspace = NoWorkspace()
         if job.entrant.needs_workspace:
-            workspace = open_workspace(stage.view, spec)
+            workspace = open_workspace(view, spec)
             stack.push_async_callback(_close, workspace)
         episode = Episode(
             task=stage.task,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
@@ -223,6 +224,60 @@ async def test_a_world_that_dies_is_nobody_elses_trouble_and_the_run_can_be_take
     assert before == (
         (tmp_path / "run").joinpath(found["look_and_restart"][0].key.folder, "episode.json").read_bytes()
     )
+
+
+async def on_call(episode: Episode) -> AgentResult:
+    """Mends it with kubectl and curl, and waits by watching."""
+
+    async def sh(command: str) -> str:
+        done = await episode.workspace.run(command, timeout=120)
+        assert done.exit_code == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    page = await sh("cat README.md; ls -a")
+    assert "fires since" in page
+    assert "kubeconfig" in page
+    assert SCENARIO not in page
+    assert "deleted-kubernetes-service" not in page
+    refused = await episode.workspace.run("kubectl -n book-info create token default", timeout=60)
+    assert "is forbidden" in refused.stderr
+    assert (await episode.workspace.run("curl -sS -m 5 http://example.com", timeout=20)).exit_code != 0
+    assert json.loads(await sh("curl -s http://127.0.0.1:16686/api/services"))["data"]
+    (step,) = episode.privilege.steps if episode.privilege else ()
+    await episode.workspace.write_file("service.json", json.dumps(step["body"]).encode())
+    await sh("kubectl -n book-info create -f service.json")
+    await sh("kubectl -n book-info rollout restart deployment/details-v1")
+    await sh("kubectl -n book-info rollout status deployment/details-v1")
+    await sh("kubectl -n book-info wait --for=condition=Ready pod -l app=details --timeout=60s")
+    for _ in range(6):
+        await sh("kubectl -n book-info get pods -w")
+        firing = "curl -s http://127.0.0.1:9093/api/v2/alerts | jq -r '.[].labels.alertname'"
+        if not set((await sh(firing)).split()) & {alert["name"] for alert in episode.living.alerts}:  # type: ignore[union-attr]
+            break
+    answer = {"contributing_factors": [{"name": "book-info/Service/bookinfo-gateway-istio"}]}
+    return AgentResult(Outcome.SUBMITTED, json.dumps(answer))
+
+
+@pytest.mark.service
+async def test_an_incident_is_ended_with_kubectl_and_curl_in_the_sandbox(
+    suite: Suite, workshop: Workshop, tmp_path: Path
+) -> None:
+    from firedrill.gateway.kubernetes.kubectl import find_kubectl
+    from firedrill.sandbox import toolroot
+
+    if not find_kubectl() or shutil.which("bwrap") is None or toolroot.locate() is None:
+        pytest.skip("no kubectl, no bubblewrap or no tool root here")
+    agent = Acting(on_call)
+    agent.needs_workspace = agent.privileged = True
+    await run(suite, [agent], out=tmp_path / "run", workshop=workshop)
+    folder = RunFolder(tmp_path / "run")
+    ((record, grade),) = folder.results()
+    assert (record.outcome, record.reason) == (Outcome.SUBMITTED, "")
+    assert grade is not None
+    assert (grade.score, grade.metrics["diagnosis"]) == (1.0, 1.0), grade.reason
+    facts = folder.facts(record.key)
+    assert facts is not None
+    assert {line.api for line in facts.requests} == {"kubernetes", "jaeger", "alertmanager"}
 
 
 async def test_who_cannot_act_is_not_put_on_a_world(suite: Suite, workshop: Workshop, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ _WARM = (
     "firedrill.gateway.loki",
     "firedrill.gateway.prometheus",
     "firedrill.runner.living.episode",
+    "firedrill.tools.authority.deciding",
     "uvicorn.protocols.http.h11_impl",
     "uvicorn.protocols.websockets.wsproto_impl",
 )
@@ -48,6 +49,9 @@ class Scene:
         from firedrill.suites.living import simulate
         from firedrill.suites.living.writing import case_of
 
+        from firedrill.tools.authority import open_policy
+
+        open_policy(scenario.authority)  # what is wrong with it is told before anything is simulated
         self.scenario = scenario
         self.incident: Incident = simulate(case_of(scenario))
         self.ca, key = certificates.make()
