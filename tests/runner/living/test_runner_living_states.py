@@ -355,6 +355,9 @@ def test_what_somebody_else_has_changed_is_excused(before: World) -> None:
     told = against(found, nobodys, Broken(()))
     assert (of(told.whole), [item.what for item in told.whole.excused]) == ([], ["capacity"])
     assert [(item.what, item.own) for item in told.guards.flaws] == [("missing", True)]
+    restarted = changed(before, DEPLOYMENTS, "web", probed(failureThreshold=2))
+    elsewhere = against(found, nobodys, injected(before, restarted, DEPLOYMENTS, "web"))
+    assert of(elsewhere.whole) == []
     faulty = against(found, nobodys, injected(before, scaled, DEPLOYMENTS, "web"))
     assert [(item.what, item.own) for item in faulty.whole.flaws] == [("capacity", False)]
 

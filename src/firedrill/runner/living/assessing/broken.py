@@ -62,11 +62,10 @@ class Broken:
 
     def touched(self, entity: str, *, under: Sequence[str] = ()) -> bool:
         """Whether a fault changed that very object; with `under`, something below that path of it."""
-        if entity not in self._paths:
-            return entity in self.causes and not under
-        paths = self._paths[entity]
-        wanted = tuple(under)
-        return paths is None or not wanted or any(_meet(path, wanted) for path in paths)
+        paths, wanted = self._paths.get(entity, []), tuple(under)
+        if paths is None or (entity in self.causes and not wanted):
+            return True
+        return any(_meet(path, wanted) for path in paths)
 
 
 def _meet(path: Path, wanted: Path) -> bool:

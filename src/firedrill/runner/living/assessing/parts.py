@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 QUIET_MS = 5 * 60_000
 """For so long all alerts have to have been inactive."""
-_WRITTEN = frozenset({"missing", "capacity", "suspended"})
-"""What somebody has to write to bring about; the rest follows from faults."""
+_WRITTEN: Mapping[str, tuple[str, ...]] = {
+    "missing": (),
+    "capacity": ("spec", "replicas"),
+    "suspended": ("spec", "suspend"),
+}
+"""What of the whole somebody has to write to bring about, and where; the rest follows from faults."""
 _NOT_KEPT = "cluster/RuleGroup/"
 """Forks that nobody asks for alerts have no rules."""
 
@@ -95,15 +99,17 @@ def against(found: States, nobodys: States, broken: Broken) -> States:
     What would be so anyway and is no fault's doing either is excused: somebody else has changed it.
     """
     return States(
-        whole=_marked(found.whole, nobodys.whole, broken, _WRITTEN),
-        guards=_marked(found.guards, nobodys.guards, broken),
-        witness=_marked(found.witness, nobodys.witness, broken),
+        whole=_marked(found.whole, nobodys.whole, lambda flaw: _others(flaw, broken)),
+        guards=_marked(found.guards, nobodys.guards, lambda flaw: not broken.touched(flaw.entity)),
+        witness=_marked(found.witness, nobodys.witness, lambda flaw: not broken.touched(flaw.entity)),
     )
 
 
-def _marked(
-    part: PartFacts, nobodys: PartFacts, broken: Broken, only: frozenset[str] | None = None
-) -> PartFacts:
+def _others(flaw: Flaw, broken: Broken) -> bool:
+    return flaw.what in _WRITTEN and not broken.touched(flaw.entity, under=_WRITTEN[flaw.what])
+
+
+def _marked(part: PartFacts, nobodys: PartFacts, others: Callable[[Flaw], bool]) -> PartFacts:
     theirs = {
         (flaw.entity, flaw.what)
         for flaw in (*nobodys.flaws, *nobodys.excused)
@@ -113,8 +119,8 @@ def _marked(
     excused = list(part.excused)
     for flaw in part.flaws:
         own = (flaw.entity, flaw.what) not in theirs
-        others = not own and not broken.touched(flaw.entity) and (only is None or flaw.what in only)
-        (excused if others else flaws).append(flaw.model_copy(update={"own": own}))
+        excuse = not own and others(flaw)
+        (excused if excuse else flaws).append(flaw.model_copy(update={"own": own}))
     return part.model_copy(update={"flaws": tuple(flaws), "excused": tuple(excused)})
 
 

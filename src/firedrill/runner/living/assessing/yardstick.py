@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 MINUTE_MS = 60_000
-PREPARED_MS = 20 * MINUTE_MS
+PREPARED_MS = 15 * MINUTE_MS
 """How far branches are run beforehand, from the agent's begin; most episodes are over by then."""
 EVERY_MS = 5 * MINUTE_MS
 """How far apart the moments of the branch with nobody are that are kept; objects are compared at any."""
@@ -76,7 +76,7 @@ class Yardstick:
     Args:
         incident: that was simulated.
         steps: of the reference repair; empty where no call of the API mends it.
-        cures: sets of entities that are known to cure, which many a diagnosis will name.
+        cures: sets of entities that are known to cure; many a diagnosis will name the first.
         limits: of trials.
 
     Attributes:
@@ -109,8 +109,11 @@ class Yardstick:
             self.nobody.at(begin + passed)
         if self.reference is not None:
             self.reference.at(begin + PREPARED_MS)
-        for entities in ((), *self._cures):
-            self.trials.cures(entities)
+        for cure in self._cures[:1]:
+            self.trials.cures(cure)
+            for entity in cure:
+                self.trials.cures([item for item in cure if item != entity])
+        self.trials.cures(())
         assert self.related
 
     @cached_property
