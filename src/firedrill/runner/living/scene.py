@@ -48,7 +48,6 @@ class Scene:
         from firedrill.gateway.kubernetes import certificates
         from firedrill.suites.living import simulate
         from firedrill.suites.living.writing import case_of
-
         from firedrill.tools.authority import open_policy
 
         open_policy(scenario.authority)  # what is wrong with it is told before anything is simulated
