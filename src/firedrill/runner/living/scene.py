@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from firedrill.suites.living import Firing, Incident
     from firedrill.world.world import World
 
+_LOOKED_MS = 60_000
 _NO_REPAIR = "diagnosis-only"
 """The tag of scenarios that no call of the API mends."""
 _WARM = (
@@ -52,7 +53,11 @@ class Scene:
 
         open_policy(scenario.authority)  # what is wrong with it is told before anything is simulated
         self.scenario = scenario
-        self.incident: Incident = simulate(case_of(scenario))
+        case = case_of(scenario)
+        last = max(item.at_ms for item in case.faults)
+        # what follows the alert is each episode's own; a minute more tells which alerts fire by then
+        looked = max(_LOOKED_MS, last - case.breaks_ms)
+        self.incident: Incident = simulate(replace(case, incident_ms=looked))
         self.ca, key = certificates.make()
         self.yard = Yardstick(self.incident, steps_of(self.steps), cures=scenario.truth.get("cures") or ())
         self.tls: ssl.SSLContext = certificates.context(self.ca, key)
