@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from firedrill.agents.sleuth.case import Alarm, Case, Change, Happening, Line, Thing, parts
+from firedrill.agents.sleuth.engine import conclude
 from firedrill.agents.sleuth.families import (
     admission,
     changes,
@@ -518,6 +519,28 @@ class TestComplaints:
         shop.alarms.append(Alarm("NodeHighCpu", "cluster/Node/n1", ONSET, "warning"))
         found = {h.entity: h for h in complaints.alerted(shop.case())}
         assert (found[WEB].ground, found["cluster/Node/n1"].ground) == (Ground.ODDITY, Ground.ANOMALY)
+
+
+class TestChoice:
+    def named(self, names: tuple[str, ...], *, broken: bool = True) -> list[str]:
+        """What is named of programs that were each released with an image that cannot be had."""
+        shop = Shop(alerted=names[0])
+        told = changed("spec.template.spec.containers[0].image", "x:1", "x:2", -0.5)
+        for name in names:
+            shop.program(name, changes=told)
+            waits = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
+            state = waits if broken else {"running": {}}
+            phase = "Pending" if broken else "Running"
+            statuses = [{"name": "main", "image": "x:2", "state": state}]
+            status = {"phase": phase, "containerStatuses": statuses}
+            shop.pod(f"{name}-1", f"shop/Deployment/{name}", status)
+        return sorted(parts(cause.entity)[2] for cause in conclude(shop.case()).causes)
+
+    def test_all_that_were_changed_and_fail_by_themselves(self) -> None:
+        assert self.named(("cart", "mail", "tax")) == ["cart", "mail", "tax"]
+
+    def test_those_that_were_changed_and_run_are_not(self) -> None:
+        assert self.named(("cart", "mail", "tax"), broken=False) == ["cart"]
 
 
 class TestOnset:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from firedrill.tools.evidence import Evidence
 
 MAX_HYPOTHESES = 2_000
+MAX_CAUSES = 4
 
 
 @dataclass(frozen=True)
@@ -133,22 +134,22 @@ def decide(
 def choose(
     case: Case, graph: Graph, found: tuple[Suspect, ...], choice: Mapping[str, float]
 ) -> tuple[Suspect, ...]:
-    """The likeliest suspect, and a second one when it is beyond doubt and explains what the first leaves.
+    """The likeliest suspect, and others that are beyond doubt and explain what those before leave.
 
     A second guess that is wrong halves the score of a first that is right, so it must earn its place.
     """
     if not found:
         return ()
-    first, hurt = found[0], failing(case)
-    explained = covered(case, graph, first)
-    for second in found[1:]:
-        best = second.reasons[0]
-        if second.probability < choice.get("ratio", 0.3) * first.probability:
+    hurt, named = failing(case), [found[0]]
+    explained = set(covered(case, graph, found[0]))
+    for other in found[1:]:
+        if len(named) == MAX_CAUSES or other.probability < choice.get("ratio", 0.3) * found[0].probability:
             break
+        best = other.reasons[0]
         own = max(
             (
                 hurt.get(case.top(e), 0.0)
-                for e in (second.entity, *best.hypothesis.explains)
+                for e in (other.entity, *best.hypothesis.explains)
                 if case.top(e) not in explained
             ),
             default=0.0,
@@ -160,13 +161,19 @@ def choose(
         )
         telling = any(
             r.hypothesis.ground not in (Ground.CHANGE, Ground.ODDITY) and r.hypothesis.strength >= 0.6
-            for r in second.reasons
+            for r in other.reasons
         )
         changed = best.hypothesis.ground is Ground.CHANGE and telling
         felt = max(own, best.features["agreement"]) >= choice.get("pain", 0.6)
-        if (hard or changed) and felt and second.component not in explained:
-            return first, second
-    return (first,)
+        # more than two at once are believed only of what was written then
+        written = any(
+            r.hypothesis.ground is Ground.CHANGE and r.hypothesis.strength >= 0.5 for r in other.reasons
+        )
+        sure = changed or (hard and (written or len(named) == 1))
+        if sure and felt and other.component not in explained:
+            named.append(other)
+            explained |= covered(case, graph, other)
+    return tuple(named)
 
 
 def covered(case: Case, graph: Graph, suspected: Suspect) -> frozenset[str]:
