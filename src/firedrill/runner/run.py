@@ -23,7 +23,7 @@ from firedrill.runner import planning
 from firedrill.runner.attempt import Job, OpenWorkspace
 from firedrill.runner.campaign import Campaign
 from firedrill.runner.settings import Entrant, Progress, Settings, Silent
-from firedrill.runner.staging import Prepare, Staging, read_truths, staged
+from firedrill.runner.staging import Prepare, Staged, Staging, read_truths
 from firedrill.sandbox.base import SandboxSpec, View
 from firedrill.suites.model import Suite, SuiteScenario
 
@@ -43,7 +43,7 @@ class RunResult:
 class Workshop:
     """How scenarios are prepared and sandboxes opened: replaced in tests."""
 
-    prepare: Callable[[Suite, frozenset[str]], Prepare] = staged
+    prepare: Callable[[Suite, frozenset[str]], Prepare] = Staged
     open_workspace: OpenWorkspace | None = None
 
     async def opener(self, entrants: Collection[Entrant], spec: SandboxSpec) -> OpenWorkspace:

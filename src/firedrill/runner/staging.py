@@ -150,7 +150,9 @@ class Staging:
             stage.close()
 
     async def close(self) -> None:
-        """Wait for what is being prepared: a thread cannot be stopped."""
+        """Wait for what is being prepared: a thread cannot be stopped, though a simulation can."""
+        if isinstance(self.prepare, Staged):
+            await asyncio.to_thread(self.prepare.stop)
         await asyncio.gather(*self._stages.values(), return_exceptions=True)
         for scenario in list(self._stages):
             self._forget(scenario)
@@ -175,30 +177,42 @@ def read_truths(scenarios: Iterable[SuiteScenario]) -> dict[str, Truth]:
     return {item.id: parse_truth_text(item.truth_text, item.truth_source)[0] for item in scenarios}
 
 
-def staged(suite: Suite, without: frozenset[str]) -> Prepare:
-    """How scenarios are prepared: recorded incidents are imported, living ones simulated."""
-    recorded, living = snapshot_stage(suite, without), living_stage(without)
+class Staged:
+    """How scenarios are prepared: recorded incidents are imported, living ones simulated.
 
-    def prepare(source: SuiteScenario, truth: Truth) -> Stage:
-        way = living if source.scenario.environment.backend == "world" else recorded
-        return way(source, truth)
+    A living one is simulated in a process of its own, which its episodes are forked from.
+    """
 
-    return prepare
+    def __init__(self, suite: Suite, without: frozenset[str]) -> None:
+        self._without = without
+        self._recorded = snapshot_stage(suite, without)
+        self._opening: set[LivingStage] = set()
+        self._stopped = False
 
-
-def living_stage(without: frozenset[str]) -> Prepare:
-    """How a living incident is prepared: simulated in a process that its episodes are forked from."""
-
-    def prepare(source: SuiteScenario, truth: Truth) -> Stage:
+    def __call__(self, source: SuiteScenario, truth: Truth) -> Stage:
+        """Prepare a scenario. Blocks."""
+        if source.scenario.environment.backend != "world":
+            return self._recorded(source, truth)
         from firedrill.runner.living import LivingStage
 
         started = time.monotonic()
-        living = LivingStage.start(source, without)
+        living = LivingStage.spawn(source)
+        self._opening.add(living)
+        if self._stopped:
+            living.close()
+        try:
+            living.simulate(self._without)
+        finally:
+            self._opening.discard(living)
         seconds = time.monotonic() - started
         known = living.inventory
         return Stage(source, truth, living.topology, known, View(), known, seconds, living=living)
 
-    return prepare
+    def stop(self) -> None:
+        """Break off what is being simulated."""
+        self._stopped = True
+        for living in list(self._opening):
+            living.close()
 
 
 def snapshot_stage(suite: Suite, without: frozenset[str]) -> Prepare:

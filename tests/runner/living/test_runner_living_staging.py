@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from firedrill.agents import AgentRequest
 from firedrill.core.scenario import Scenario
 from firedrill.core.topology import Topology
 from firedrill.core.truth import Truth
+from firedrill.runner import run
 from firedrill.runner.living import LivingStage
 from firedrill.runner.staging import Stage, Staging
 from firedrill.sandbox import View
-from firedrill.suites import SuiteScenario
+from firedrill.suites import SuiteScenario, open_suite
 
 
 class Process:
@@ -74,3 +77,28 @@ async def test_what_cannot_be_kept_does_not_leave_a_process_behind(
     with pytest.raises(ValueError, match="no room"):
         await staging.get("one")
     assert [item.closed for item in made] == [1]
+
+
+async def test_a_run_that_is_stopped_does_not_wait_for_a_simulation(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    task = asyncio.create_task(
+        run(open_suite("lite"), [AgentRequest("null")], limit=1, out=tmp_path / "run", stop=stop)
+    )
+    while not (found := children("firedrill.runner.living.hosting")):
+        await asyncio.sleep(0.05)
+    stop.set()
+    result = await task
+    assert result.interrupted
+    assert result.manifest.counts["done"] == 0
+    assert not [pid for pid in found if Path(f"/proc/{pid}").exists()]
+
+
+def children(module: str) -> list[int]:
+    """The processes of this program that run a module."""
+    out = []
+    for folder in Path("/proc/self/task").iterdir():
+        for pid in (folder / "children").read_text("ascii").split():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if module.encode() in command:
+                out.append(int(pid))
+    return out

@@ -89,6 +89,13 @@ class LivingStage:
     @classmethod
     def start(cls, source: SuiteScenario, without: frozenset[str] = frozenset()) -> Self:
         """The same, blocking: for a thread. Raises what :meth:`open` raises."""
+        stage = cls.spawn(source)
+        stage.simulate(without)
+        return stage
+
+    @classmethod
+    def spawn(cls, source: SuiteScenario) -> Self:
+        """A stage that has its process, and nothing else yet."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
@@ -99,14 +106,21 @@ class LivingStage:
                 env=_environment(),
                 start_new_session=True,
             )
-        stage = cls(source, process, ours)
+        return cls(source, process, ours)
+
+    def simulate(self, without: frozenset[str]) -> None:
+        """Let its process simulate the scenario. Blocks; :meth:`close` from another thread breaks it off.
+
+        Raises:
+            InputError: it cannot be simulated.
+            InfrastructureError: the process broke.
+        """
         try:
-            scenario = source.scenario.model_dump(mode="json", by_alias=True)
-            stage._learn(stage._ask({"do": "open", "scenario": scenario, "without": sorted(without)}))
+            scenario = self.source.scenario.model_dump(mode="json", by_alias=True)
+            self._learn(self._ask({"do": "open", "scenario": scenario, "without": sorted(without)}))
         except BaseException:
-            stage.close()
+            self.close()
             raise
-        return stage
 
     def _learn(self, told: Message) -> None:
         self.alerts = tuple(told["alerts"])
@@ -166,9 +180,10 @@ class LivingStage:
 
     def close(self) -> None:
         """End the process. Its episodes end by themselves. Safe to call twice."""
-        self._link.close()
         self._process.kill()
         self._process.wait()
+        with self._turn:  # whoever waits for an answer has been told by now that there is none
+            self._link.close()
 
 
 def spec_of(source: SuiteScenario, limits: Limits | None = None) -> EpisodeSpec:
