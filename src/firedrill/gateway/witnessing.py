@@ -76,6 +76,7 @@ class Witnessed:
             count=int(verb in {"create", "delete"}),
             api=self._api,
             kind="Silence" if resource else "",
+            now_ms=self._host.world.now,
         )
 
 

@@ -55,6 +55,7 @@ class Asked:
         after: the object as it would be; None where it would be gone, or nobody can say.
         refusal: why the API would refuse it; such a request is not carried out.
         store: the objects of the world, to be read only; None for the other APIs.
+        now_ms: the world's present moment.
     """
 
     user: str
@@ -76,6 +77,7 @@ class Asked:
     after: Obj | None = None
     refusal: str = ""
     store: Store | None = None
+    now_ms: int = 0
 
     @property
     def writes(self) -> bool:
@@ -195,6 +197,7 @@ def examine(world: World, request: Request, kind: Kind, seen: Seen) -> tuple[Ask
         options=request.options,
         metadata_only=seen.metadata_only,
         store=world.cluster.store,
+        now_ms=world.now,
     )
     if not asked.writes:
         return asked, None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked
 
 _ENDS = frozenset({"delete", "scale-to-zero", "chaos"})
+_SERVING = ("deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps")
 _DELETES = frozenset({"delete", "deletecollection"})
 _ENTER = frozenset({"exec", "attach", "portforward", "proxy", "ephemeralcontainers"})
 _CONTROLLERS_OWN = frozenset({"bindings", "controllerrevisions.apps", "leases.coordination.k8s.io"})
@@ -74,6 +75,8 @@ def effects_of(asked: Asked) -> frozenset[str]:
     if asked.writes:
         for look in _LOOKS:
             found.update(look(asked))
+        if found & {"delete", "scale-to-zero"} and _leaves_users(asked):
+            found.add("outage")
         if "monitoring" in found and (found & _ENDS or templates.spec_of(asked.after) is None):
             found.add("blind")
     return frozenset(found)
@@ -260,13 +263,21 @@ def _lives(asked: Asked) -> Iterator[str]:
         if policies[0] != policies[1] and policies[1] != "Retain":
             yield "data"
         claims = [dig(obj, "spec", "claimRef", "uid") for obj in pair]
-        if claims[0] and claims[0] != claims[1] and dig(before, "status", "phase") == "Bound":
+        if claims[0] and claims[0] != claims[1] and _is_claimed(asked, before):
             yield "data"
     kept = [dig(obj, "spec", "persistentVolumeClaimRetentionPolicy", default={}) for obj in pair]
     if any(kept[1].get(when) == "Delete" != kept[0].get(when) for when in ("whenDeleted", "whenScaled")):
         yield "data"
     if asked.resource == "nodes":
         yield from _node(before, after)
+
+
+def _is_claimed(asked: Asked, volume: Obj) -> bool:
+    place = [str(dig(volume, "spec", "claimRef", key, default="")) for key in ("namespace", "name")]
+    claim = asked.store.get("persistentvolumeclaims", place[0], place[1]) if asked.store is not None else None
+    if claim is None or is_deleting(claim):
+        return False
+    return bool(claim["metadata"]["uid"] == dig(volume, "spec", "claimRef", "uid"))
 
 
 def _node(before: Obj, after: Obj) -> Iterator[str]:
@@ -308,6 +319,37 @@ def _copies(asked: Asked) -> Iterator[str]:
             and not any(_carries(pod, new) for pod in pods)
         ):
             yield "scale-to-zero"
+
+
+def _leaves_users(asked: Asked) -> bool:
+    """Whether a Service is left without pods by workloads that go, or work no more."""
+    store = asked.store
+    if store is None:
+        return False
+    going = list(asked.before)
+    if asked.resource == "namespaces":
+        going = [obj for one in asked.before for kind in _SERVING for obj in store.list(kind, name_of(one))]
+    elif asked.subresource == "scale":
+        workload = store.get(asked.resource, asked.namespace, asked.name)
+        going = [workload] if workload is not None else []
+    elif asked.resource not in _SERVING:
+        return False
+    for workload in going:
+        space = namespace_of(workload)
+        labels = dig(workload, "spec", "template", "metadata", "labels", default={})
+        for service in store.list("services", space):
+            wanted = dig(service, "spec", "selector", default={})
+            if not wanted or any(labels.get(key) != value for key, value in wanted.items()):
+                continue
+            if not any(
+                _carries(pod, wanted) and not _belongs(pod, going) for pod in store.list("pods", space)
+            ):
+                return True
+    return False
+
+
+def _belongs(pod: Obj, workloads: list[Obj]) -> bool:
+    return any(selects(dig(item, "spec", "selector"), labels_of(pod)) for item in workloads)
 
 
 def _carries(pod: Obj, selector: Mapping[str, str]) -> bool:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.gateway.kubernetes.guarding import STREAMS
 from firedrill.tools.authority.effects import effects_of
-from firedrill.world.kube.objects import Obj, name_of, namespace_of
+from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of
+from firedrill.world.sim.clock import epoch_ms
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked
-    from firedrill.tools.authority.policy import Match
+    from firedrill.tools.authority.policy import Match, Range
 
 _ORDINARY = frozenset({"", "log", "scale"})
 """Subresources that belong to a resource that an `allow` names."""
@@ -51,6 +52,13 @@ class Case:
         return (_in_itself(asked, asked.namespace, asked.name),) if asked.name else None
 
     @cached_property
+    def ages(self) -> tuple[float, ...]:
+        """Minutes since the objects that it is about were made."""
+        now = self.asked.now_ms
+        times = [dig(obj, "metadata", "creationTimestamp") for obj in self.asked.before]
+        return tuple((now - epoch_ms(time)) / 60_000 if time else 0.0 for time in times) or (0.0,)
+
+    @cached_property
     def fields(self) -> tuple[str, ...] | None:
         """JSON pointers of what changes; None where that is not a change of one object."""
         asked = self.asked
@@ -82,7 +90,8 @@ def fits(match: Match, case: Case, *, permits: bool) -> bool:
         and _fields(match.only, case)
         and (not match.programs or _any(match.programs, asked.command[:1]))
         and (match.dry_run is None or match.dry_run == asked.dry_run)
-        and _counted(match, asked.count)
+        and _within(match.count, asked.count)
+        and _aged(match.age, case, permits=permits)
     )
 
 
@@ -123,11 +132,17 @@ def _fields(pointers: Sequence[str], case: Case) -> bool:
     return case.fields is not None and all(_any(pointers, (field,)) for field in case.fields)
 
 
-def _counted(match: Match, count: int) -> bool:
-    wanted = match.count
+def _within(wanted: Range | None, number: float) -> bool:
     if wanted is None:
         return True
-    return (wanted.above is None or count > wanted.above) and (wanted.below is None or count < wanted.below)
+    return (wanted.above is None or number > wanted.above) and (wanted.below is None or number < wanted.below)
+
+
+def _aged(wanted: Range | None, case: Case, *, permits: bool) -> bool:
+    if wanted is None:
+        return True
+    found = [_within(wanted, minutes) for minutes in case.ages]
+    return all(found) if permits else any(found)
 
 
 def _in_itself(asked: Asked, space: str, name: str) -> tuple[str, str]:

@@ -29,8 +29,8 @@ VERBS = (
 APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
 
 
-class Count(Record):
-    """A range for the number of objects that a request touches."""
+class Range(Record):
+    """A range for a number."""
 
     above: int | None = None
     below: int | None = None
@@ -64,7 +64,9 @@ class Match(Record):
     """Nothing changes but these fields, as JSON pointers: `/metadata/annotations/*`."""
     programs: Patterns = ()
     """Of an exec: its first word."""
-    count: Count | None = None
+    count: Range | None = None
+    age: Range | None = None
+    """Minutes since the objects were made; of what is made now, 0."""
     dry_run: bool | None = None
 
 
@@ -263,8 +265,8 @@ def _words(expected: str) -> list[str]:
 def _fields_at(path: list[str]) -> list[str]:
     model: Any = Policy
     homes = {
-        "metadata": Metadata, "rules": Rule, "match": Match, "count": Count, "unmatched": Unmatched,
-        "approver": ApproverSpec,
+        "metadata": Metadata, "rules": Rule, "match": Match, "count": Range, "age": Range,
+        "unmatched": Unmatched, "approver": ApproverSpec,
     }  # fmt: skip
     for part in path:
         model = homes.get(part, model)

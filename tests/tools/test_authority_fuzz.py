@@ -1,0 +1,124 @@
+"""Whatever patches come, in whatever form and order: what must stand stands, where nobody approves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from firedrill.gateway.kubernetes import Gateway, Host, Identity, Pace
+from firedrill.tools.authority import Authority, Policy, preset
+from firedrill.world.build import make_world
+from firedrill.world.kube.api import User
+from firedrill.world.world import World
+
+AGENT = Identity("agent", User("agent", ("system:masters",)), "agent-token")
+WEB: dict[str, Any] = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "namespace": "default", "finalizers": ["example.com/kept"]},
+    "spec": {
+        "replicas": 2,
+        "minReadySeconds": 0,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "nginx:1.25"}]},
+        },
+    },
+}
+PATHS = st.sampled_from([
+    "/spec/replicas", "/spec/minReadySeconds", "/spec/progressDeadlineSeconds", "/spec/revisionHistoryLimit",
+    "/spec", "/metadata", "/metadata/finalizers", "/metadata/finalizers/0", "/metadata/annotations",
+    "/metadata/ownerReferences", "/spec/template/spec/nodeSelector", "/spec/template/spec/hostNetwork",
+    "/spec/template/spec/serviceAccountName", "/spec/template/spec/containers/0/securityContext",
+    "/spec/paused", "/status", "/status/replicas", "",
+])  # fmt: skip
+VALUES: st.SearchStrategy[Any] = st.sampled_from([
+    0, 1, 3, -1, None, True, "0", [], {}, {"replicas": 0}, {"no": "where"}, {"privileged": True},
+    [{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "0"}], ["example.com/other"], "powerful",
+    {**WEB["spec"], "replicas": 0}, {**WEB["metadata"], "finalizers": []},
+])  # fmt: skip
+OPS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"op": st.sampled_from(["add", "replace", "test"]), "path": PATHS, "value": VALUES}),
+        st.fixed_dictionaries({"op": st.just("remove"), "path": PATHS}),
+        st.fixed_dictionaries({"op": st.sampled_from(["copy", "move"]), "from": PATHS, "path": PATHS}),
+    ),
+    min_size=1,
+    max_size=3,
+)  # fmt: skip
+KEYS = st.sampled_from(
+    ["replicas", "paused", "revisionHistoryLimit", "template", "$patch", "$retainKeys", "selector"]
+)
+PARTS = st.fixed_dictionaries({}, optional={
+    "spec": st.one_of(st.dictionaries(KEYS, VALUES, max_size=3), st.none(), st.just({"replicas": 0})),
+    "metadata": st.one_of(
+        st.just({"finalizers": None}), st.just({"finalizers": []}), st.just({"$patch": "replace"}),
+        st.just({"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "0"}]}),
+    ),
+})  # fmt: skip
+WHOLE = st.builds(
+    lambda count, **more: {**WEB, "spec": {**WEB["spec"], "replicas": count}}, st.sampled_from([0, 1, 4])
+)
+QUERY = st.sampled_from(
+    ["", "?force=true&fieldManager=a", "?fieldManager=a", "?dryRun=All", "?fieldValidation=Strict"]
+)
+REQUESTS = st.one_of(
+    st.tuples(st.just("application/json-patch+json"), OPS, QUERY),
+    st.tuples(st.sampled_from(["application/merge-patch+json", "application/strategic-merge-patch+json"]), PARTS, QUERY),
+    st.tuples(st.just("application/apply-patch+yaml"), st.one_of(WHOLE, PARTS), QUERY),
+    st.tuples(st.just("PUT"), WHOLE, QUERY),
+)  # fmt: skip
+PLACES = st.sampled_from(["", "/scale", "/status"])
+
+
+def _world() -> World:
+    return make_world(3, nodes=2, manifests=[WEB])
+
+
+SHOP = _world()
+
+
+def _guarded(world: World) -> Host:
+    host = Host(world, [AGENT], pace=Pace(speed=0))
+    spec = {"kind": "rules", "name": "nobody"}
+    host.guard = Authority(Policy.model_validate({**preset("operator").model_dump(), "approver": spec}))
+    return host
+
+
+async def _sent(host: Host, requests: list[Any]) -> None:
+    headers = {"authorization": f"Bearer {AGENT.token}"}
+    transport = httpx.ASGITransport(app=Gateway(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://world", headers=headers) as client:
+        for (kind, body, query), place in requests:
+            method, media = ("PUT", "application/json") if kind == "PUT" else ("PATCH", kind)
+            path = f"/apis/apps/v1/namespaces/default/deployments/web{place}{query}"
+            answer = await client.request(
+                method, path, content=json.dumps(body).encode(), headers={"content-type": media}
+            )
+            assert answer.status_code < 500, answer.text
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(REQUESTS, PLACES), min_size=1, max_size=4))
+def test_no_patch_leads_around_it(requests: list[Any]) -> None:
+    world = SHOP.fork()
+    host = _guarded(world)
+    asyncio.run(_sent(host, requests))
+    assert not host.defects, "\n".join(host.defects)
+    web = world.cluster.store.get("deployments.apps", "default", "web")
+    assert web is not None
+    assert web["spec"]["replicas"] > 0
+    assert web["spec"]["revisionHistoryLimit"] >= 10
+    assert web["metadata"]["finalizers"] == ["example.com/kept"]
+    assert not web["metadata"].get("ownerReferences")
+    assert web["status"]["replicas"] == 2
+    spec = web["spec"]["template"]["spec"]
+    assert not spec.get("hostNetwork")
+    assert not spec.get("nodeSelector")
+    assert not (spec["containers"][0].get("securityContext") or {}).get("privileged")
