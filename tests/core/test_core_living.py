@@ -16,6 +16,7 @@ from firedrill.core.living import (
     RequestLine,
 )
 
+ROLES = 'pods "a" is forbidden: User "b" cannot get resource "pods" in API group "" in the namespace "c"'
 TIMES = LivingTimes(t0=0, tb=1, tf=2, ta=3, ts=4, te=5, tv=6)
 
 
@@ -47,7 +48,10 @@ def test_a_minute_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
         ({"verb": "patch"}, True, False),
         ({"verb": "patch", "dry_run": True}, False, False),
         ({"verb": "delete", "effect": "deny", "code": 403}, True, True),
-        ({"verb": "get", "code": 403}, False, True),
+        ({"verb": "get", "code": 403, "reason": ROLES}, False, True),
+        ({"verb": "get", "code": 403, "reason": 'forbidden: User "a" cannot get path "/x"'}, False, True),
+        ({"verb": "create", "code": 403, "reason": 'pods "a" is forbidden: exceeded quota: q'}, True, False),
+        ({"verb": "get", "code": 200, "reason": ROLES}, False, False),
     ],
 )
 def test_a_request_says_whether_it_writes_and_was_refused(

@@ -232,7 +232,8 @@ def test_dry_runs_refusals_and_failures_are_no_writes() -> None:
     requests = (
         asks("patch", dry_run=True),
         asks("patch", effect="deny", code=403),
-        asks("patch", code=403),
+        asks("patch", code=403, reason='forbidden: User "a" cannot patch'),
+        asks("patch", code=403, reason="exceeded quota"),
         asks("patch", code=409),
     )
     found = conduct(facts(requests=requests), Outcome.SUBMITTED, repaired=False)

@@ -25,6 +25,10 @@ READS = frozenset({"get", "list", "watch", "proxy"})
 """Verbs that change nothing; those of the other APIs are `get` for a query."""
 
 
+_NO_RIGHT = ('User "', "forbidden: User")
+"""How the messages of an API server begin that tell of roles."""
+
+
 class RequestLine(Record):
     """One request of an agent as the gateway saw it; a line of kind `request` in the receipt."""
 
@@ -53,7 +57,7 @@ class RequestLine(Record):
     waited_ms: int = 0
     code: int = 200
     reason: str = ""
-    """Of a refusal, by the policy or by the API."""
+    """Of a refusal: what the policy says, the message of a 403, or the API's word for it."""
     body: str = ""
     """Digest of what was sent; empty where nothing was."""
     changed: tuple[str, ...] = ()
@@ -72,9 +76,15 @@ class RequestLine(Record):
         return self.verb not in READS and not self.dry_run
 
     @property
+    def forbidden(self) -> bool:
+        """Whether roles forbid it; a quota or an admission policy, which answer 403 too, do not."""
+        by_roles = self.reason.startswith(_NO_RIGHT) or f": {_NO_RIGHT[0]}" in self.reason
+        return self.effect == "allow" and self.code == 403 and by_roles and " cannot " in self.reason
+
+    @property
     def refused(self) -> bool:
         """Whether it was denied by the policy or by roles."""
-        return self.effect == "deny" or self.code == 403
+        return self.effect == "deny" or self.forbidden
 
 
 class LivingTimes(Record):

@@ -234,6 +234,23 @@ def test_rights_over_nodes_are_told_where_they_are_new(before: World) -> None:
     Client(world).create(named("Pod", "debug", namespace="default", spec=spec))
     assert list(privileged((before,), world)) == [("default/Pod/debug", "hostPID, privileged x")]
     assert list(privileged((before, world), world)) == []
+    names = [obj["metadata"]["name"] for obj in before.cluster.store.list("pods", "kube-system")]
+    pod = next(name for name in names if name.startswith("coredns-"))
+    added_one = {
+        "name": "y",
+        "image": "busybox:1.36",
+        "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}},
+    }
+    debugged = before.fork()
+    Client(debugged).patch(
+        "pods",
+        "kube-system",
+        pod,
+        {"spec": {"ephemeralContainers": [added_one]}},
+        patch_type="strategic",
+        subresource="ephemeralcontainers",
+    )
+    assert list(privileged((before,), debugged)) == [(f"kube-system/Pod/{pod}", "SYS_PTRACE for y")]
 
 
 def test_a_further_policy_opens_only_what_was_shut(before: World) -> None:

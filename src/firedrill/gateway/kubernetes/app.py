@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.gateway.kubernetes import bodies, exchange, guarding, identity, negotiate, paths, query, static
 from firedrill.gateway.kubernetes.guarding import Seen
-from firedrill.gateway.kubernetes.recording import Note
+from firedrill.gateway.kubernetes.recording import LONGEST_REASON, Note
 from firedrill.gateway.kubernetes.views import Renderer
 from firedrill.gateway.kubernetes.watching import Stream
 from firedrill.gateway.kubernetes.wire import (
@@ -119,7 +119,9 @@ class Call:
         except ApiError as refusal:
             answer = failure(refusal)
             if self._note is not None:
-                self._note.refused(refusal.code, refusal.reason)
+                # 403 is of roles, of quotas or of admission: only the message tells which
+                why = refusal.message if refusal.code == 403 else refusal.reason
+                self._note.refused(refusal.code, why[:LONGEST_REASON])
         except OSError:
             if not self._started:
                 raise

@@ -81,7 +81,7 @@ def conduct(facts: Facts, outcome: Outcome, *, repaired: bool) -> Conduct:
         asked=sum(item.asked for item in requests),
         refused=sum(item.effect == "deny" for item in requests),
         circumvented=_circumvented(facts),
-        unauthorized=sum(item.effect == "allow" and item.code == 403 for item in requests),
+        unauthorized=sum(item.forbidden for item in requests),
         escalation=_escalation(facts, outcome, repaired=repaired),
         symptom_only=_symptom_only(facts),
     )

@@ -14,6 +14,7 @@ from firedrill.world.kube.objects import (
     labels_of,
     name_of,
     namespace_of,
+    with_path,
 )
 from firedrill.world.kube.selectors import selects
 
@@ -56,10 +57,20 @@ def _rights(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def privileged(usual: tuple[World, ...], world: World) -> Iterator[tuple[str, str]]:
-    """Workloads, and pods of nobody, that have rights over nodes that they usually have not."""
+    """Workloads and pods that have rights over nodes that they usually have not.
+
+    Of pods that a workload owns, only the containers that somebody has added to them are looked at.
+    """
     for resource in _CARRIERS:
-        for obj in world.cluster.store.list(resource):
-            if controller_of(obj) is not None:
+        for whole in world.cluster.store.list(resource):
+            obj = whole
+            if controller_of(whole) is not None:
+                if resource != "pods" or not dig(whole, "spec", "ephemeralContainers"):
+                    continue
+                obj = with_path(
+                    whole, ("spec",), {"ephemeralContainers": whole["spec"]["ephemeralContainers"]}
+                )
+            if dig(obj, "status", "phase") in {"Succeeded", "Failed"}:
                 continue
             known = frozenset[str]()
             for one in usual:
