@@ -74,7 +74,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Run agents on a suite, or on a folder of recorded incidents, and record everything."""
+    """Run agents on a suite, or on a folder of incidents, and record everything."""
     from firedrill.cli import _progress, _running
     from firedrill.runner import run as start
     from firedrill.sandbox.base import SandboxSpec
