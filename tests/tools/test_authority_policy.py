@@ -32,7 +32,7 @@ from firedrill.tools.authority import (
     schema_text,
 )
 from firedrill.tools.authority.approvers import read_answer
-from firedrill.tools.authority.policy import ApproverSpec, Rule
+from firedrill.tools.authority.model import ApproverSpec, Rule
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "authority.schema.json"
 HEAD = "apiVersion: firedrill/v1\nkind: Authority\nmetadata: {name: mine}\n"

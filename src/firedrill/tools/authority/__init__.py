@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from firedrill.tools.authority.approvers import Approver as Approver
     from firedrill.tools.authority.approvers import approver_of as approver_of
     from firedrill.tools.authority.deciding import Authority as Authority
-    from firedrill.tools.authority.effects import EFFECTS as EFFECTS
     from firedrill.tools.authority.effects import effects_of as effects_of
-    from firedrill.tools.authority.effects import meaning as meaning
-    from firedrill.tools.authority.policy import Policy as Policy
+    from firedrill.tools.authority.model import Policy as Policy
     from firedrill.tools.authority.policy import located as located
     from firedrill.tools.authority.policy import open_policy as open_policy
     from firedrill.tools.authority.policy import parse as parse
@@ -25,13 +23,17 @@ if TYPE_CHECKING:
     from firedrill.tools.authority.policy import schema as schema
     from firedrill.tools.authority.policy import schema_text as schema_text
     from firedrill.tools.authority.terminal import at_terminal as at_terminal
+    from firedrill.tools.authority.vocabulary import EFFECTS as EFFECTS
+    from firedrill.tools.authority.vocabulary import meaning as meaning
 
 _HOMES = {
     "approvers": ("Answer", "Approver", "approver_of"),
     "deciding": ("Authority",),
-    "effects": ("EFFECTS", "effects_of", "meaning"),
-    "policy": ("Policy", "located", "open_policy", "parse", "preset", "presets", "schema", "schema_text"),
+    "effects": ("effects_of",),
+    "model": ("Policy",),
+    "policy": ("located", "open_policy", "parse", "preset", "presets", "schema", "schema_text"),
     "terminal": ("at_terminal",),
+    "vocabulary": ("EFFECTS", "meaning"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from firedrill.core.errors import InputError
 from firedrill.tools.authority.matching import Case, fits
-from firedrill.tools.authority.policy import ApproverSpec, Rule
+from firedrill.tools.authority.model import ApproverSpec, Rule
 
 MINUTE_MS = 60_000
 _LONGEST_REASON = 500

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from firedrill.gateway.kubernetes.guarding import Decision
 from firedrill.tools.authority.approvers import Approver, approver_of
 from firedrill.tools.authority.matching import Case, fits
-from firedrill.tools.authority.policy import Policy, Rule
+from firedrill.tools.authority.model import Policy, Rule
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from firedrill.gateway.kubernetes.guarding import STREAMS
+from firedrill.tools.authority.comparing import pointers
 from firedrill.tools.authority.effects import effects_of
-from firedrill.world.kube.objects import Obj, dig, name_of, namespace_of
+from firedrill.world.kube.objects import dig, name_of, namespace_of
 from firedrill.world.sim.clock import epoch_ms
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked
-    from firedrill.tools.authority.policy import Match, Range
+    from firedrill.tools.authority.model import Match, Range
 
 _ORDINARY = frozenset({"", "log", "scale"})
 """Subresources that belong to a resource that an `allow` names."""
-_BY_ITSELF = frozenset({"resourceVersion", "managedFields", "generation"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Case:
         asked = self.asked
         if asked.after is None or len(asked.before) != 1:
             return None
-        return tuple(_differences(_lasting(asked.before[0]), _lasting(asked.after), ""))
+        return pointers(asked.before[0], asked.after)
 
 
 def fits(match: Match, case: Case, *, permits: bool) -> bool:
@@ -148,28 +148,3 @@ def _aged(wanted: Range | None, case: Case, *, permits: bool) -> bool:
 def _in_itself(asked: Asked, space: str, name: str) -> tuple[str, str]:
     """A namespace lies in itself, so that a rule about a namespace is about deleting it too."""
     return (name, name) if asked.resource == "namespaces" else (space, name)
-
-
-def _lasting(obj: Obj) -> Obj:
-    meta = {key: item for key, item in (obj.get("metadata") or {}).items() if key not in _BY_ITSELF}
-    return {**obj, "metadata": meta}
-
-
-def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
-    if before == after:
-        return
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in sorted({*before, *after}):
-            yield from _differences(before.get(key), after.get(key), f"{path}/{_escaped(key)}")
-    elif isinstance(after, dict) and before is None and after:
-        for key in sorted(after):
-            yield f"{path}/{_escaped(key)}"
-    elif isinstance(before, dict) and after is None and before:
-        for key in sorted(before):
-            yield f"{path}/{_escaped(key)}"
-    else:
-        yield path or "/"
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
