@@ -295,6 +295,17 @@ async def test_who_cannot_act_is_not_put_on_a_world(suite: Suite, workshop: Work
     assert not (tmp_path / "run").exists()
 
 
+async def test_an_episode_whose_run_was_killed_ends_by_itself(stage: Kept) -> None:
+    episode = await stage.episode()
+    folder = next(iter(episode.sockets.values())).parent
+    episode._writer.transport.abort()  # as the kernel does
+    async with asyncio.timeout(60):
+        while folder.exists() or Path(f"/proc/{episode.pid}").exists():
+            await asyncio.sleep(0.05)
+    assert "broke" in str(await episode.failed())
+    await episode.close()
+
+
 async def test_an_episode_that_was_closed_leaves_nothing_behind(suite: Suite, stage: Kept) -> None:
     episode = await stage.episode()
     folder = next(iter(episode.sockets.values())).parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -75,6 +76,8 @@ class EpisodeProcess:
                     await self._answer(await read(reader))
                     await self._writer.drain()
             following.cancel()
+        # the run removes it too, unless it was killed
+        shutil.rmtree(self._spec.folder, ignore_errors=True)
 
     async def _answer(self, asked: Mapping[str, Any]) -> None:
         try:
