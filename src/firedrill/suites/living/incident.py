@@ -121,7 +121,11 @@ class Incident:
     @property
     def usual(self) -> Observer:
         """What was written down in the healthy world, at least until the end of the incident."""
-        return self._healthy.seen_until(self.times.end)
+        return self.usual_until(self.times.end)
+
+    def usual_until(self, moment: int) -> Observer:
+        """The same, at least until that moment."""
+        return self._healthy.seen_until(moment)
 
     @cached_property
     def twin(self) -> World:

@@ -109,6 +109,7 @@ class Yardstick:
             self.nobody.at(begin + passed)
         if self.reference is not None:
             self.reference.at(begin + PREPARED_MS)
+        self.incident.usual_until(begin + PREPARED_MS)
         for cure in self._cures[:1]:
             self.trials.cures(cure)
             for entity in cure:
