@@ -10,8 +10,8 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firedrill.gateway.kubernetes import Gateway, Host, Identity, Pace
-from firedrill.tools.authority import Authority, Policy, preset
+from firedrill.gateway.kubernetes import Asked, Gateway, Host, Identity, Pace
+from firedrill.tools.authority import EFFECTS, Authority, Policy, effects_of, preset
 from firedrill.world.build import make_world
 from firedrill.world.kube.api import User
 from firedrill.world.world import World
@@ -122,3 +122,63 @@ def test_no_patch_leads_around_it(requests: list[Any]) -> None:
     assert not spec.get("hostNetwork")
     assert not spec.get("nodeSelector")
     assert not (spec["containers"][0].get("securityContext") or {}).get("privileged")
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 3)
+    | st.floats(0, 1)
+    | st.sampled_from(["", "a", "Bound", "*"])
+)
+WORDS = st.sampled_from([
+    "spec", "template", "containers", "initContainers", "volumes", "hostPath", "secret", "projected", "sources",
+    "env", "envFrom", "secretRef", "valueFrom", "secretKeyRef", "securityContext", "capabilities", "add", "replicas",
+    "nodeSelector", "selector", "matchLabels", "metadata", "labels", "annotations", "finalizers", "ownerReferences",
+    "uid", "name", "namespace", "rules", "verbs", "resources", "subjects", "roleRef", "http", "fault", "taints", "data",
+    "status", "phase", "claimRef", "persistentVolumeReclaimPolicy", "persistentVolumeClaimRetentionPolicy", "suspend",
+    "ttlSecondsAfterFinished", "activeDeadlineSeconds", "revisionHistoryLimit", "jobTemplate", "unschedulable",
+    "livenessProbe", "type", "kind", "image", "serviceAccountName", "hostPID", "whenDeleted", "path",
+])  # fmt: skip
+ANY = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=25,
+)
+KINDS = st.sampled_from([
+    "widgets.example.com", "virtualservices.networking.istio.io", "deployments.apps", "pods", "nodes", "secrets",
+    "services", "persistentvolumes", "persistentvolumeclaims", "configmaps", "roles.rbac.authorization.k8s.io",
+    "namespaces", "endpointslices.discovery.k8s.io", "endpoints", "jobs.batch", "podchaos.chaos-mesh.org",
+])  # fmt: skip
+
+
+def _object(content: Any, kind: str) -> dict[str, Any]:
+    found = dict(content) if isinstance(content, dict) else {"spec": content}
+    meta = found.get("metadata")
+    fixed = {"name": "web", "namespace": "default", "uid": "1"}
+    return {**found, "kind": kind, "metadata": {**(meta if isinstance(meta, dict) else {}), **fixed}}
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(["create", "patch", "delete", "deletecollection"]), KINDS, ANY, ANY,
+    st.sampled_from(["", "status", "scale", "eviction"]),
+    st.sampled_from(["Widget", "Deployment", "Pod", "PersistentVolume", "PersistentVolumeClaim", "Service"]),
+)  # fmt: skip
+def test_no_object_brings_it_down(verb: str, resource: str, old: Any, new: Any, sub: str, kind: str) -> None:
+    """Custom resources may have any form: whoever makes one that cannot be read must not stop the episode."""
+    asked = Asked(
+        user="agent",
+        verb=verb,
+        resource=resource,
+        subresource=sub,
+        namespace="default",
+        name="web",
+        count=1,
+        before=() if verb == "create" else (_object(old, kind),),
+        after=_object(new, kind) if verb in {"create", "patch"} else None,
+        store=SHOP.cluster.store,
+        now_ms=SHOP.now,
+    )
+    assert effects_of(asked) <= set(EFFECTS)
+    asyncio.run(Authority(preset("operator")).decide(asked))

@@ -255,6 +255,9 @@ def nobody(policy: Policy) -> Policy:
     return Policy.model_validate({**policy.model_dump(), "approver": spec})
 
 
+LIST = Way("silences", "GET", "/api/v2/silences", api="alertmanager")
+
+
 @dataclass
 class Served:
     """A world behind a guard, on sockets."""
@@ -441,6 +444,27 @@ async def test_the_lead_says_yes_after_a_while_and_no_to_what_is_forbidden(
             assert (answer.status_code == 200) is passes, answer.text
         refused = [line.reason for line in there.lines if line.effect == "deny"]
         assert "this holds data; find another way" in refused[0]
+
+
+async def test_a_dry_run_is_only_called_so_where_nothing_happens(shop: World, tmp_path: Path) -> None:
+    """Else whoever allows trials would allow more."""
+    world = shop.fork()
+    async with served(world, preset("autonomous"), tmp_path) as there:
+        trials = 0
+        for way in WAYS:
+            if "watch" in way.path:
+                continue
+            mark = "&" if "?" in way.path else "?"
+            before, silences = world.cluster.store.rv, len((await there.send(LIST)).json())
+            await there.send(
+                Way(way.name, way.method, f"{way.path}{mark}dryRun=All", way.body, way.kind, None, way.api)
+            )
+            line = there.lines[-1]
+            if line.dry_run:
+                trials += 1
+                assert world.cluster.store.rv == before, way.name
+                assert len((await there.send(LIST)).json()) == silences
+        assert trials > 40
 
 
 async def test_many_small_deletions_are_one_large_one(shop: World, tmp_path: Path) -> None:

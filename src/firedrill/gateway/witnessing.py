@@ -85,7 +85,7 @@ def _with_body(asked: Asked, body: bytes) -> Asked:
         given = orjson.loads(body) if body else None
     except orjson.JSONDecodeError:
         given = None  # the application says what is wrong with it
-    return replace(asked, body=given, after=given if isinstance(given, dict) else None)
+    return replace(asked, body=given)
 
 
 async def _body(receive: Any) -> bytes | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from firedrill.world.kube.objects import Obj, dig
+from firedrill.tools.authority.shapes import mapping
+from firedrill.world.kube.objects import Obj
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked
@@ -23,7 +24,7 @@ def pair(asked: Asked) -> tuple[Obj, Obj] | None:
 def labels_changed(before: Obj, after: Obj, prefixes: list[str]) -> bool:
     """Whether labels or annotations with one of these prefixes differ."""
     for part in ("labels", "annotations"):
-        one, other = (dig(obj, "metadata", part, default={}) for obj in (before, after))
+        one, other = (mapping(obj, "metadata", part) for obj in (before, after))
         for key in {*one, *other}:
             if key.startswith(tuple(prefixes)) and one.get(key) != other.get(key):
                 return True

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from firedrill.gateway.kubernetes.guarding import remembers_values
 from firedrill.tools.authority import losses, templates
+from firedrill.tools.authority.shapes import items, labels, text, words
 from firedrill.tools.authority.vocabulary import of_sort
 from firedrill.tools.authority.watchers import watching
-from firedrill.world.kube.objects import Obj, dig, labels_of, name_of
+from firedrill.world.kube.objects import Obj, dig, name_of
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked
@@ -76,8 +77,7 @@ def _places(asked: Asked) -> Iterator[str]:
         yield "status"
     if sub == "approval":
         yield "rbac"
-    body = asked.after or {}
-    if resource == "secrets" and body.get("type") in _CREDENTIALS:
+    if resource == "secrets" and text(asked.after, "type") in _CREDENTIALS:
         yield "token"
     if asked.options.force:
         yield "force"
@@ -88,7 +88,7 @@ def _places(asked: Asked) -> Iterator[str]:
 def _is_controllers(asked: Asked) -> bool:
     """Whether these are the endpoints that a controller keeps of a Service."""
     if asked.resource == "endpointslices.discovery.k8s.io":
-        return any(_SLICES in labels_of(obj) for obj in asked.before)
+        return any(_SLICES in labels(obj) for obj in asked.before)
     if asked.resource != "endpoints" or asked.store is None:
         return False
     service = asked.store.get("services", asked.namespace, asked.name)
@@ -100,10 +100,7 @@ def _experiments(asked: Asked) -> Iterator[str]:
     if asked.after is None or not asked.resource.endswith(".networking.istio.io"):
         return
     before = asked.before[0] if asked.before else {}
-    old, new = (
-        [route.get("fault") for route in dig(obj, "spec", "http", default=())]
-        for obj in (before, asked.after)
-    )
+    old, new = ([route.get("fault") for route in items(obj, "spec", "http")] for obj in (before, asked.after))
     if any(fault and fault not in old for fault in new):
         yield "chaos"
 
@@ -119,22 +116,22 @@ def _rights(asked: Asked) -> Iterator[str]:
 def _wide(obj: Obj) -> set[str]:
     """What in a role or binding is as good as everything, or for everybody."""
     found = set()
-    for rule in obj.get("rules") or ():
-        if "*" in (rule.get("verbs") or ()) and "*" in (rule.get("resources") or ()):
+    for rule in items(obj, "rules"):
+        if "*" in words(rule, "verbs") and "*" in words(rule, "resources"):
             found.add("rules")
-        if {"escalate", "bind", "impersonate"} & set(rule.get("verbs") or ()):
+        if {"escalate", "bind", "impersonate"} & set(words(rule, "verbs")):
             found.add("escalates")
-    if dig(obj, "roleRef", "name") in _MASTERS:
+    if text(obj, "roleRef", "name") in _MASTERS:
         found |= {
             f"subject {item.get('kind')}/{item.get('namespace')}/{item.get('name')}"
             for item in _subjects(obj)
         }
-    found |= {f"group {item.get('name')}" for item in _subjects(obj) if item.get("name") in _EVERYBODY}
+    found |= {f"group {item.get('name')}" for item in _subjects(obj) if text(item, "name") in _EVERYBODY}
     return found
 
 
 def _subjects(obj: Obj) -> list[Obj]:
-    return list(obj.get("subjects") or ())
+    return items(obj, "subjects")
 
 
 def _pods(asked: Asked) -> Iterator[str]:

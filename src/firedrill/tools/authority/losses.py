@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firedrill.tools.authority import templates
 from firedrill.tools.authority.comparing import labels_changed, pair
+from firedrill.tools.authority.shapes import items, labels, mapping, number, text, words
 from firedrill.tools.authority.vocabulary import sorts
 from firedrill.tools.authority.watchers import tells_of_trouble
-from firedrill.world.kube.objects import Obj, dig, is_deleting, labels_of, name_of, namespace_of
+from firedrill.world.kube.objects import Obj, dig, is_deleting, name_of, namespace_of
 from firedrill.world.kube.selectors import selects
 
 if TYPE_CHECKING:
@@ -63,20 +64,20 @@ def _inside(asked: Asked) -> Iterator[str]:
 
 def _holds_data(asked: Asked, obj: Obj) -> bool:
     """Whether data goes with a claim or volume: it is in use, or its disk would be deleted with it."""
-    kind, phase = obj.get("kind"), dig(obj, "status", "phase")
+    kind, phase = obj.get("kind"), text(obj, "status", "phase")
     if kind == "PersistentVolume":
         return phase in {"Bound", "Released"}
     if kind != "PersistentVolumeClaim" or phase != "Bound":
         return False
     if asked.store is None:
         return True
-    volume = asked.store.get("persistentvolumes", "", str(dig(obj, "spec", "volumeName", default="")))
+    volume = asked.store.get("persistentvolumes", "", text(obj, "spec", "volumeName"))
     if dig(volume, "spec", "persistentVolumeReclaimPolicy") != "Retain":
         return True
     return any(
         dig(item, "persistentVolumeClaim", "claimName") == name_of(obj)
         for pod in asked.store.list("pods", namespace_of(obj))
-        for item in dig(pod, "spec", "volumes", default=())
+        for item in items(pod, "spec", "volumes")
     )
 
 
@@ -86,7 +87,7 @@ def metadata(asked: Asked) -> Iterator[str]:
     if both is None or asked.subresource in {"scale", "finalize"}:
         return
     before, after = both
-    had, has = (set(dig(obj, "metadata", "finalizers", default=())) for obj in both)
+    had, has = (set(words(obj, "metadata", "finalizers")) for obj in both)
     if had != has:
         yield "finalizers"
     if had - has:
@@ -94,20 +95,14 @@ def metadata(asked: Asked) -> Iterator[str]:
             yield "delete"
         if _holds_data(asked, before):
             yield "data"
-    owners = [
-        {str(item.get("uid")) for item in dig(obj, "metadata", "ownerReferences", default=())} for obj in both
-    ]
+    owners = [{str(item.get("uid")) for item in items(obj, "metadata", "ownerReferences")} for obj in both]
     if owners[0] != owners[1]:
         yield "owners"
         if owners[1] - owners[0]:
             yield "delete"
             if _holds_data(asked, before):
                 yield "data"
-    if (
-        asked.resource == "pods"
-        and labels_of(before) != labels_of(after)
-        and _leaves_its_workload(asked, *both)
-    ):
+    if asked.resource == "pods" and labels(before) != labels(after) and _leaves_its_workload(asked, *both):
         yield "delete"
     if asked.resource == "namespaces" and labels_changed(before, after, sorts()["guarding_labels"]):
         yield "policy"
@@ -116,11 +111,11 @@ def metadata(asked: Asked) -> Iterator[str]:
 def _leaves_its_workload(asked: Asked, before: Obj, after: Obj) -> bool:
     if asked.store is None:
         return True
-    uids = {item.get("uid") for item in dig(before, "metadata", "ownerReferences", default=())}
+    uids = {text(item, "uid") for item in items(before, "metadata", "ownerReferences")}
     for resource in ("replicasets.apps", "statefulsets.apps", "daemonsets.apps", "jobs.batch"):
         for owner in asked.store.list(resource, namespace_of(before)):
             if owner["metadata"].get("uid") in uids:
-                return not selects(dig(owner, "spec", "selector"), labels_of(after))
+                return not selects(dig(owner, "spec", "selector"), labels(after))
     return False
 
 
@@ -131,11 +126,11 @@ def lives(asked: Asked) -> Iterator[str]:
         return
     before, after = both
     for path in _DEADLINES:
-        old, new = dig(before, *path), dig(after, *path)
+        old, new = number(before, *path), number(after, *path)
         if new is not None and (old is None or new < old):
             yield "delete"
     for path in _HISTORIES:
-        old, new = dig(before, *path), dig(after, *path)
+        old, new = number(before, *path), number(after, *path)
         if old is not None and new is not None and new < old:
             yield "delete"
     if asked.resource == "persistentvolumes":
@@ -145,7 +140,7 @@ def lives(asked: Asked) -> Iterator[str]:
         claims = [dig(obj, "spec", "claimRef", "uid") for obj in both]
         if claims[0] and claims[0] != claims[1] and _is_claimed(asked, before):
             yield "data"
-    kept = [dig(obj, "spec", "persistentVolumeClaimRetentionPolicy", default={}) for obj in both]
+    kept = [mapping(obj, "spec", "persistentVolumeClaimRetentionPolicy") for obj in both]
     if any(kept[1].get(when) == "Delete" != kept[0].get(when) for when in ("whenDeleted", "whenScaled")):
         yield "data"
     if asked.resource == "nodes":
@@ -153,7 +148,7 @@ def lives(asked: Asked) -> Iterator[str]:
 
 
 def _is_claimed(asked: Asked, volume: Obj) -> bool:
-    place = [str(dig(volume, "spec", "claimRef", key, default="")) for key in ("namespace", "name")]
+    place = [text(volume, "spec", "claimRef", key) for key in ("namespace", "name")]
     claim = asked.store.get("persistentvolumeclaims", place[0], place[1]) if asked.store is not None else None
     if claim is None or is_deleting(claim):
         return False
@@ -163,9 +158,9 @@ def _is_claimed(asked: Asked, volume: Obj) -> bool:
 def _node(before: Obj, after: Obj) -> Iterator[str]:
     if dig(after, "spec", "unschedulable") and not dig(before, "spec", "unschedulable"):
         yield "drain"
-    had = {(item.get("key"), item.get("effect")) for item in dig(before, "spec", "taints", default=())}
-    for item in dig(after, "spec", "taints", default=()):
-        if (item.get("key"), item.get("effect")) not in had:
+    had = {(text(item, "key"), text(item, "effect")) for item in items(before, "spec", "taints")}
+    for item in items(after, "spec", "taints"):
+        if (text(item, "key"), text(item, "effect")) not in had:
             yield "drain"
             if item.get("effect") == "NoExecute":
                 yield "delete"
@@ -178,7 +173,7 @@ def copies(asked: Asked) -> Iterator[str]:
         return
     before, after = both
     for path in (("spec", "replicas"), ("spec", "parallelism"), ("spec", "minReplicas")):
-        if dig(after, *path) == 0 and dig(before, *path, default=1) != 0:
+        if number(after, *path) == 0 and dig(before, *path) != 0:
             yield "scale-to-zero"
     if dig(after, "spec", "suspend") is True and dig(before, "spec", "suspend") is not True:
         yield "scale-to-zero"
@@ -187,12 +182,11 @@ def copies(asked: Asked) -> Iterator[str]:
         return
     wanted = templates.node_selector(after)
     if wanted != templates.node_selector(before) and not any(
-        all(labels_of(node).get(key) == value for key, value in wanted.items())
-        for node in store.list("nodes")
+        all(labels(node).get(key) == value for key, value in wanted.items()) for node in store.list("nodes")
     ):
         yield "scale-to-zero"
     if asked.resource == "services":
-        old, new = (dig(obj, "spec", "selector", default={}) for obj in both)
+        old, new = (mapping(obj, "spec", "selector") for obj in both)
         pods = store.list("pods", namespace_of(before))
         if (
             old != new
@@ -217,10 +211,10 @@ def leaves_users(asked: Asked) -> bool:
         return False
     for workload in going:
         space = namespace_of(workload)
-        labels = dig(workload, "spec", "template", "metadata", "labels", default={})
+        carried = mapping(workload, "spec", "template", "metadata", "labels")
         for service in store.list("services", space):
-            wanted = dig(service, "spec", "selector", default={})
-            if not wanted or any(labels.get(key) != value for key, value in wanted.items()):
+            wanted = mapping(service, "spec", "selector")
+            if not wanted or any(carried.get(key) != value for key, value in wanted.items()):
                 continue
             if not any(
                 _carries(pod, wanted) and not _belongs(pod, going) for pod in store.list("pods", space)
@@ -230,8 +224,8 @@ def leaves_users(asked: Asked) -> bool:
 
 
 def _belongs(pod: Obj, workloads: list[Obj]) -> bool:
-    return any(selects(dig(item, "spec", "selector"), labels_of(pod)) for item in workloads)
+    return any(selects(dig(item, "spec", "selector"), labels(pod)) for item in workloads)
 
 
-def _carries(pod: Obj, selector: Mapping[str, str]) -> bool:
-    return bool(selector) and all(labels_of(pod).get(key) == value for key, value in selector.items())
+def _carries(pod: Obj, selector: Mapping[str, Any]) -> bool:
+    return bool(selector) and all(labels(pod).get(key) == value for key, value in selector.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from firedrill.tools.authority.shapes import items, mapping, text, words
 from firedrill.world.kube import rbac
 from firedrill.world.kube.api.request import service_account
 from firedrill.world.kube.objects import Obj, dig
@@ -31,42 +32,42 @@ def spec_of(obj: Obj | None) -> Obj | None:
         if isinstance(found, dict):
             return found
     if obj is not None and obj.get("kind") == "Pod":
-        return obj.get("spec") or {}
+        return dict(mapping(obj, "spec"))
     return None
 
 
 def containers(spec: Obj | None) -> Iterator[Obj]:
     """All containers, of every sort."""
     for part in ("initContainers", "containers", "ephemeralContainers"):
-        yield from dig(spec, part, default=())
+        yield from items(spec, part)
 
 
 def images(spec: Obj | None) -> list[str]:
     """Of all containers."""
-    return [str(item.get("image") or "") for item in containers(spec)]
+    return [text(item, "image") for item in containers(spec)]
 
 
 def node_selector(obj: Obj) -> dict[str, str]:
     """Of an object's pods."""
-    return dict(dig(spec_of(obj), "nodeSelector", default={}))
+    return dict(mapping(spec_of(obj), "nodeSelector"))
 
 
 def account(spec: Obj) -> str:
     """The service account that the pods run as."""
-    return str(spec.get("serviceAccountName") or "default")
+    return text(spec, "serviceAccountName") or "default"
 
 
 def privileges(spec: Obj) -> set[str]:
     """What the pods may do beyond their own walls."""
     found = {name for name in _HOST if spec.get(name)}
-    found |= {f"host {path}" for item in spec.get("volumes") or () if (path := dig(item, "hostPath", "path"))}
-    contexts: list[Any] = [dig(spec, "securityContext", default={})]
+    found |= {f"host {path}" for item in items(spec, "volumes") if (path := dig(item, "hostPath", "path"))}
+    contexts: list[Any] = [mapping(spec, "securityContext")]
     for item in containers(spec):
-        context = item.get("securityContext") or {}
+        context = mapping(item, "securityContext")
         contexts.append(context)
         if context.get("privileged"):
             found.add("privileged")
-        found |= {f"capability {word}" for word in dig(context, "capabilities", "add", default=())}
+        found |= {f"capability {word}" for word in words(context, "capabilities", "add")}
     if any(context.get("runAsUser") == 0 for context in contexts):
         found.add("root")
     return found
@@ -85,13 +86,13 @@ def may_nearly_everything(store: Store | None, namespace: str, name: str) -> boo
 def secrets(spec: Obj) -> set[str]:
     """The Secrets whose values the pods get; those to pull images with are not told to programs."""
     found = set()
-    for item in spec.get("volumes") or ():
-        found.add(dig(item, "secret", "secretName"))
-        found |= {dig(source, "secret", "name") for source in dig(item, "projected", "sources", default=())}
+    for item in items(spec, "volumes"):
+        found.add(text(item, "secret", "secretName"))
+        found |= {text(source, "secret", "name") for source in items(item, "projected", "sources")}
     for item in containers(spec):
-        found |= {dig(one, "valueFrom", "secretKeyRef", "name") for one in item.get("env") or ()}
-        found |= {dig(one, "secretRef", "name") for one in item.get("envFrom") or ()}
-    return {str(name) for name in found if name}
+        found |= {text(one, "valueFrom", "secretKeyRef", "name") for one in items(item, "env")}
+        found |= {text(one, "secretRef", "name") for one in items(item, "envFrom")}
+    return {name for name in found if name}
 
 
 def probes(spec: Obj) -> set[tuple[str, str]]:

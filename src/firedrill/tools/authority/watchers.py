@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from firedrill.tools.authority import templates
 from firedrill.tools.authority.comparing import labels_changed, pair
+from firedrill.tools.authority.shapes import mapping, text
 from firedrill.tools.authority.vocabulary import sorts
-from firedrill.world.kube.objects import Obj, dig, name_of
+from firedrill.world.kube.objects import Obj, name_of
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked
@@ -22,8 +23,8 @@ def watching(asked: Asked) -> Iterator[str]:
     objects = [*asked.before, *([asked.after] if asked.after is not None else [])]
     if asked.resource in {"configmaps", "secrets"}:
         pattern = re.compile(str(sorts()["watching_files"]))
-        texts = (text for obj in objects for text in dig(obj, "data", default={}).values())
-        if any(isinstance(text, str) and pattern.search(text[:200_000]) for text in texts):
+        texts = (value for obj in objects for value in mapping(obj, "data").values())
+        if any(isinstance(value, str) and pattern.search(value[:200_000]) for value in texts):
             yield "monitoring"
     if any(tells_of_trouble(obj) for obj in objects):
         yield "monitoring"
@@ -32,7 +33,7 @@ def watching(asked: Asked) -> Iterator[str]:
         if workload is not None and tells_of_trouble(workload):
             yield "monitoring"
     if both is not None:
-        inner = [{"metadata": dig(obj, "spec", "template", "metadata", default={})} for obj in both]
+        inner = [{"metadata": mapping(obj, "spec", "template", "metadata")} for obj in both]
         prefixes = sorts()["watching_labels"]
         if labels_changed(*both, prefixes) or labels_changed(inner[0], inner[1], prefixes):
             yield from ("monitoring", "blind")
@@ -42,7 +43,7 @@ def tells_of_trouble(obj: Obj) -> bool:
     """Whether it is one of those, or the Service of one."""
     names = templates.images(templates.spec_of(obj))
     if obj.get("kind") == "Service":
-        names = [dig(obj, "spec", "selector", "app.kubernetes.io/name", default=""), name_of(obj)]
+        names = [text(obj, "spec", "selector", "app.kubernetes.io/name"), name_of(obj)]
     return any(_is_watcher(name) for name in names)
 
 
