@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,10 @@ def lives(item: SuiteScenario) -> bool:
     return item.scenario.environment.backend == "world"
 
 
-def refuse_strangers(chosen: Sequence[SuiteScenario], entrants: Sequence[Entrant]) -> None:
-    """Raise InputError when an agent would be put on a living world that only knows recorded incidents."""
+def refuse_strangers(
+    chosen: Sequence[SuiteScenario], entrants: Sequence[Entrant], without: Collection[str]
+) -> None:
+    """Raise InputError when something is asked for that there is on recorded incidents only."""
     living = [item.id for item in chosen if lives(item)]
     strangers = [item.agent.name for item in entrants if not item.acts]
     if living and strangers:
@@ -61,6 +63,9 @@ def refuse_strangers(chosen: Sequence[SuiteScenario], entrants: Sequence[Entrant
             field="--agent",
             mend="write recorded incidents with `firedrill suite export SUITE --format itbench-aa DIR`",
         )
+    if living and without:
+        problem = f"nothing can be withheld on living worlds yet, and {living[0]} is about one"
+        raise InputError(problem, field="--without", mend="leave it out")
 
 
 def new_manifest(

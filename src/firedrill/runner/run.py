@@ -104,7 +104,7 @@ async def run(
     """
     entrants = [planning.entrant(agent) for agent in agents]
     chosen = planning.select(suite, scenarios, limit)
-    planning.refuse_strangers(chosen, entrants)
+    planning.refuse_strangers(chosen, entrants, without)
     settings = replace(
         settings or Settings(),
         seed=seed,

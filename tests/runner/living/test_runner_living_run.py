@@ -18,7 +18,7 @@ from firedrill.agents import AgentRequest
 from firedrill.agents.base import AgentResult, Episode
 from firedrill.agents.clients import Refused, Web
 from firedrill.core.episode import Limits
-from firedrill.core.errors import InfrastructureError, InputError
+from firedrill.core.errors import InfrastructureError
 from firedrill.core.outcome import Outcome
 from firedrill.records import RunFolder, verify
 from firedrill.runner import Settings, Stage, Workshop, resume, run, score
@@ -287,12 +287,6 @@ async def test_an_incident_is_ended_with_kubectl_and_curl_in_the_sandbox(
         grades.append(grade)
     assert asked[0] == asked[1]
     assert grades[0] == grades[1]
-
-
-async def test_who_cannot_act_is_not_put_on_a_world(suite: Suite, workshop: Workshop, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="sleuth cannot be put on living worlds"):
-        await run(suite, [AgentRequest("sleuth")], out=tmp_path / "run", workshop=workshop)
-    assert not (tmp_path / "run").exists()
 
 
 async def test_an_episode_whose_run_was_killed_ends_by_itself(stage: Kept) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from firedrill.agents import AgentRequest
+from firedrill.core.errors import InputError
 from firedrill.core.scenario import Scenario
 from firedrill.core.topology import Topology
 from firedrill.core.truth import Truth
@@ -91,6 +92,15 @@ async def test_a_run_that_is_stopped_does_not_wait_for_a_simulation(tmp_path: Pa
     assert result.interrupted
     assert result.manifest.counts["done"] == 0
     assert not [pid for pid in found if Path(f"/proc/{pid}").exists()]
+
+
+async def test_what_living_worlds_do_not_offer_yet_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    lite = open_suite("lite")
+    with pytest.raises(InputError, match="sleuth cannot be put on living worlds"):
+        await run(lite, [AgentRequest("sleuth")], out=tmp_path / "run")
+    with pytest.raises(InputError, match="nothing can be withheld"):
+        await run(lite, [AgentRequest("null")], without=["traces"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def children(module: str) -> list[int]:
