@@ -10,7 +10,7 @@ import orjson
 from firedrill.core.digest import digest_bytes
 from firedrill.core.living import Api, RequestLine
 from firedrill.gateway.kubernetes.guarding import Asked, Decision
-from firedrill.gateway.kubernetes.recording import LONGEST_REASON, asked_path
+from firedrill.gateway.kubernetes.recording import LONGEST_REASON, asked_path, told
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.host import Host
@@ -149,14 +149,7 @@ class _Line:
         }
 
     def decided(self, decision: Decision) -> None:
-        self._fields |= {
-            "effect": decision.effect,
-            "rule": decision.rule,
-            "asked": decision.asked,
-            "approver": decision.approver,
-            "waited_ms": decision.waited_ms,
-            "reason": decision.reason[:LONGEST_REASON] if decision.effect == "deny" else "",
-        }
+        self._fields |= told(decision)
 
     def counting(self, send: Any) -> Any:
         async def counted(message: Any) -> None:

@@ -22,6 +22,18 @@ LONGEST_PATH = 2000
 LONGEST_REASON = 500
 
 
+def told(decision: Decision) -> dict[str, Any]:
+    """What a receipt's line says of a guard's decision."""
+    return {
+        "effect": decision.effect,
+        "rule": decision.rule,
+        "asked": decision.asked,
+        "approver": decision.approver,
+        "waited_ms": decision.waited_ms,
+        "reason": decision.reason[:LONGEST_REASON] if decision.effect == "deny" else "",
+    }
+
+
 class Note:
     """What is known of one request of the Kubernetes API so far.
 
@@ -66,15 +78,7 @@ class Note:
 
     def decided(self, decision: Decision) -> None:
         """The guard has spoken."""
-        self._fields |= {
-            "effect": decision.effect,
-            "rule": decision.rule,
-            "asked": decision.asked,
-            "approver": decision.approver,
-            "waited_ms": decision.waited_ms,
-        }
-        if decision.effect == "deny":
-            self._fields["reason"] = decision.reason[:LONGEST_REASON]
+        self._fields |= told(decision)
 
     def dry(self, dry_run: bool) -> None:
         """Nothing is stored."""
