@@ -141,6 +141,16 @@ class Privilege:
     """Handing over to a person is the best act: nothing that the agent may do mends it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What things take on a world's clock, in ms of virtual time."""
+
+    read_ms: int
+    write_ms: int
+    token_ms: float = 0.0
+    """Each token that a model writes."""
+
+
 class Living(Protocol):
     """The world of an episode, for agents that run in our process: they reach it as everybody else does."""
 
@@ -160,8 +170,53 @@ class Living(Protocol):
     def alerts(self) -> tuple[Mapping[str, Any], ...]:
         """What the agent is called for: ``name``, ``labels``, ``fired`` and ``description`` of each."""
 
+    @property
+    def namespace(self) -> str:
+        """Where the application runs that users are on."""
+
+    @property
+    def authority(self) -> str:
+        """The name of the policy that decides on each request."""
+
+    @property
+    def minutes(self) -> float:
+        """Of virtual time that the agent has in all."""
+
+    @property
+    def costs(self) -> Costs:
+        """What requests and thoughts take of them."""
+
     async def wait(self, ms: int) -> int:
         """Let virtual time pass; gives the world's moment then, in ms since the Unix epoch."""
+
+    async def spend(self, ms: int) -> None:
+        """Let the virtual time pass that thinking takes."""
+
+    async def now(self) -> int:
+        """The world's moment, in ms since the Unix epoch; takes no time."""
+
+
+@dataclass(frozen=True)
+class OnCall:
+    """What an agent is told that is called for a living world."""
+
+    alerts: tuple[Mapping[str, Any], ...]
+    """``name``, ``labels``, ``fired`` and ``description`` of each that fires."""
+    namespace: str
+    addresses: Mapping[str, str]
+    """URLs of ``kubernetes``, ``prometheus``, ``alertmanager``, ``loki``, ``jaeger``, in the sandbox."""
+    kubeconfig: str
+    """Its path in the sandbox."""
+    authority: str
+    """The name of the policy that decides on each request."""
+    authority_title: str
+    """What it allows, in words."""
+    minutes: float
+    """Of virtual time."""
+    read_s: float
+    write_s: float
+    token_s: float = 0.0
+    """Virtual seconds that a read, a write and each token that a model writes take."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +228,8 @@ class Task:
     answer: str = "/home/user/agent_output.json"
     files: tuple[str, ...] = ()
     """What stands in the home folder, sorted."""
+    living: OnCall | None = None
+    """What the agent is called for; None on recorded incidents."""
 
 
 @dataclass

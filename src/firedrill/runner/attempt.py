@@ -137,8 +137,9 @@ async def attempt(
         if job.entrant.needs_workspace:
             workspace = open_workspace(view, spec)
             stack.push_async_callback(_close, workspace)
+        task = stage.task
         episode = Episode(
-            task=stage.task,
+            task=task if living is None else replace(task, living=living.on_call),
             workspace=workspace,
             meter=meter,
             receipt=writer.receipt,

@@ -59,6 +59,14 @@ def furnish(
     )
 
 
+def addresses() -> dict[str, str]:
+    """Where each API is inside of a sandbox, as URLs by name."""
+    return {
+        name: f"{'https' if name == 'kubernetes' else 'http'}://127.0.0.1:{port}"
+        for port, name in PORTS.items()
+    }
+
+
 @functools.cache
 def kubectl() -> Path:
     """The newest kubectl of this machine that fits.
@@ -96,4 +104,4 @@ def _told(alert: Mapping[str, Any]) -> str:
     return f"**{alert['name']}** fires since {alert['fired']}: {alert['description']}\n({labels})"
 
 
-__all__ = ["KUBECONFIG", "PORTS", "README", "TOOLS", "furnish", "kubectl", "readme"]
+__all__ = ["KUBECONFIG", "PORTS", "README", "TOOLS", "addresses", "furnish", "kubectl", "readme"]

@@ -32,6 +32,7 @@ class EpisodeSpec:
         token: of the agent's identity.
         cap_ms: virtual time that the agent has.
         read_ms, write_ms: virtual time that each read and each write takes.
+        token_ms: that each token takes which a model writes.
         authority: preset or file of the policy that its requests pass.
         user: whom the agent is for the API.
         without: kinds of evidence that are withheld.
@@ -45,6 +46,7 @@ class EpisodeSpec:
     authority: str = "operator"
     user: str = "on-call"
     without: tuple[str, ...] = ()
+    token_ms: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import secrets
@@ -15,16 +16,22 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from firedrill.agents.base import Costs, OnCall
 from firedrill.core.episode import Limits
 from firedrill.core.errors import InfrastructureError
 from firedrill.core.living import Facts
 from firedrill.core.topology import Topology
+from firedrill.runner.living.furnishing import KUBECONFIG, addresses
 from firedrill.runner.living.protocol import Closed, EpisodeSpec, Message, pack, raised, read, receive, send
 from firedrill.runner.settings import Settings
+from firedrill.sandbox.base import HOME
 from firedrill.suites.model import SuiteScenario
-from firedrill.tools.authority import located
+from firedrill.tools.authority import located, open_policy
+
+if TYPE_CHECKING:
+    from firedrill.tools.authority.model import Metadata
 
 APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
 """What an episode serves, by the names of its sockets."""
@@ -172,7 +179,7 @@ class LivingStage:
             full = {**chosen.to_json(), "folder": str(folder), "token": token}
             with theirs:
                 told = await asyncio.to_thread(self._ask, {"do": "episode", "spec": full}, theirs.fileno())
-            return await LivingEpisode.join(self, folder, ours, token, int(told["pid"]))
+            return await LivingEpisode.join(self, EpisodeSpec.from_json(full), ours, int(told["pid"]))
         except BaseException:
             ours.close()
             shutil.rmtree(folder, ignore_errors=True)
@@ -201,6 +208,7 @@ def spec_of(source: SuiteScenario, limits: Limits | None = None) -> EpisodeSpec:
         cap_ms=round(minutes * 60_000),
         read_ms=round(costs.read * 1000),
         write_ms=round(costs.write * 1000),
+        token_ms=costs.token_out * 1000,
         authority=located(source.scenario.authority, source.folder),
     )
 
@@ -209,16 +217,19 @@ class LivingEpisode:
     """One episode that is under way in a process of its own.
 
     Attributes:
+        spec: what it was made of.
         sockets: paths by API.
         token: with which its Kubernetes API knows the agent.
         pid: of its process.
         over: is set when the agent's virtual time is up.
     """
 
-    def __init__(self, stage: LivingStage, folder: Path, token: str, pid: int) -> None:
+    def __init__(self, stage: LivingStage, spec: EpisodeSpec, pid: int) -> None:
+        folder = Path(spec.folder)
         self.stage = stage
+        self.spec = spec
         self.sockets: Mapping[str, Path] = {name: folder / name for name in APIS}
-        self.token = token
+        self.token = spec.token
         self.pid = pid
         self.over = asyncio.Event()
         self._folder = folder
@@ -231,13 +242,13 @@ class LivingEpisode:
         self._listening: asyncio.Task[None]
 
     @classmethod
-    async def join(cls, stage: LivingStage, folder: Path, link: socket.socket, token: str, pid: int) -> Self:
+    async def join(cls, stage: LivingStage, spec: EpisodeSpec, link: socket.socket, pid: int) -> Self:
         """Wait until an episode process serves.
 
         Raises:
             InfrastructureError: it broke.
         """
-        episode = cls(stage, folder, token, pid)
+        episode = cls(stage, spec, pid)
         reader, episode._writer = await asyncio.open_connection(sock=link)
         episode._listening = asyncio.create_task(episode._listen(reader))
         try:
@@ -255,6 +266,47 @@ class LivingEpisode:
     def alerts(self) -> tuple[Mapping[str, Any], ...]:
         """What the agent is called for."""
         return self.stage.alerts
+
+    @property
+    def namespace(self) -> str:
+        """Where the application runs that users are on."""
+        return self.stage.namespace
+
+    @property
+    def authority(self) -> str:
+        """The name of the policy that decides on each request."""
+        return self._policy.name
+
+    @property
+    def minutes(self) -> float:
+        """Of virtual time that the agent has in all."""
+        return self.spec.cap_ms / 60_000
+
+    @property
+    def costs(self) -> Costs:
+        """What requests and thoughts take of them."""
+        return Costs(self.spec.read_ms, self.spec.write_ms, self.spec.token_ms)
+
+    @functools.cached_property
+    def _policy(self) -> Metadata:
+        return open_policy(self.spec.authority).metadata
+
+    @property
+    def on_call(self) -> OnCall:
+        """What the agent is told."""
+        spec = self.spec
+        return OnCall(
+            alerts=self.alerts,
+            namespace=self.namespace,
+            addresses=addresses(),
+            kubeconfig=f"{HOME}/{KUBECONFIG}",
+            authority=self._policy.name,
+            authority_title=self._policy.title,
+            minutes=self.minutes,
+            read_s=spec.read_ms / 1000,
+            write_s=spec.write_ms / 1000,
+            token_s=spec.token_ms / 1000,
+        )
 
     def kubeconfig(self, address: str = "https://127.0.0.1:6443") -> bytes:
         """A kubeconfig for this episode, whose API the agent reaches at that address."""
