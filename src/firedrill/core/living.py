@@ -144,6 +144,8 @@ class Branches(Record):
     nobody: tuple[BranchMinute, ...] = ()
     reference: tuple[BranchMinute, ...] = ()
     """Empty where there is no reference repair."""
+    before: tuple[BranchMinute, ...] = ()
+    """What all of them share: the minutes from shortly before the fault to `ts`. No grade looks at it."""
 
 
 class Flaw(Record):
@@ -258,6 +260,19 @@ class Diff(Record):
     fields: tuple[str, ...] = ()
 
 
+class Price(Record):
+    """What one request did to users within some minutes: against a fork from right before it, without it."""
+
+    request: int
+    """Place in `Facts.requests`."""
+    saved: float
+    """SLO-minutes lost without it, less those with it; negative where users had it worse."""
+    failed: int
+    """Requests of users that failed with it, beyond those without it."""
+    minutes: int
+    """How long both forks were run."""
+
+
 class Facts(Record):
     """`interventions.json` of a living episode."""
 
@@ -273,6 +288,8 @@ class Facts(Record):
     diffs: tuple[Diff, ...] = ()
     writes: tuple[Written, ...] = ()
     requests: tuple[RequestLine, ...] = ()
+    prices: tuple[Price, ...] = ()
+    """Of each write, where they were asked for."""
     limit_ms: Annotated[int, Field(ge=0)] = 0
     """The cap of virtual time from `ts` on; 0 for none."""
     escalation_expected: bool = False
@@ -300,6 +317,7 @@ __all__ = [
     "LivingTimes",
     "PartFacts",
     "PartName",
+    "Price",
     "RepairFacts",
     "RequestLine",
     "TrialVerdict",

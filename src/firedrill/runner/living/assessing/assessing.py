@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 VERIFY_MS = 10 * MINUTE_MS
+LEAD_MS = 3 * MINUTE_MS
+"""How far before the fault minutes are kept, for whoever looks at them."""
 
 
 def assess(
@@ -93,6 +95,7 @@ def assess(
             agent=branch_minutes(world, usual, started, until),
             nobody=branch_minutes(nobody, usual, started, until),
             reference=branch_minutes(reference, usual, started, until) if reference is not None else (),
+            before=branch_minutes(world, usual, times.fault - LEAD_MS, started // MINUTE_MS * MINUTE_MS),
         ),
         repair=repair_facts(alerts_part(spans, until), service_part(world, usual, until), found),
         intervention=intervene(yard.trials, prediction),
