@@ -37,7 +37,7 @@ class Fixed:
         self.monitoring.store = promql_samples.filled()
         self.now_ms = END
 
-    def refresh(self) -> None:
+    def refresh(self, *, free: bool = False) -> None:
         """Nothing moves."""
 
 

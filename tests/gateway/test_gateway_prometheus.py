@@ -62,7 +62,7 @@ class Fixed:
                 store.set_up("pod-b", False, at)
             watch.advance(at)
 
-    def refresh(self) -> None:
+    def refresh(self, *, free: bool = False) -> None:
         self.refreshed += 1
 
 
@@ -283,7 +283,7 @@ def test_a_served_world_is_watched() -> None:
             self.world = World(seed=1)
             self.arrived = 0
 
-        def arrive(self, *, write: bool) -> None:
+        def arrive(self, *, write: bool, free: bool = False) -> None:
             assert not write
             self.arrived += 1
 

@@ -14,6 +14,7 @@ import pytest
 
 from firedrill.core.living import RequestLine
 from firedrill.gateway.kubernetes import Gateway, Identity, Pace
+from firedrill.gateway.prometheus import HostWatched, prometheus_app
 from firedrill.gateway.servers import running, unix_listener
 from firedrill.runner.living.clock import PATIENCE_MS, SLICE_SECONDS, SLICES, Bounded, EpisodeHost
 from firedrill.world.kube.api import Client, User
@@ -86,6 +87,42 @@ async def test_requests_take_virtual_time_and_nothing_else_does(tmp_path: Path) 
             ("list", 3000),
             ("create", 8000),
         ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/apis",
+        "/api/v1",
+        "/apis/apps/v1",
+        "/openapi/v3",
+        "/openapi/v2",
+        "/version",
+        "/livez",
+        "/readyz",
+    ],
+)
+async def test_what_clients_ask_of_any_cluster_takes_no_time(tmp_path: Path, path: str) -> None:
+    async with serve(tmp_path) as served:
+        assert (await served.http.get(path)).status_code == 200
+        assert served.passed == 0
+        assert [line.path for line in served.lines] == [path]
+        assert (await served.http.get("/metrics")).status_code == 200
+        assert (await served.http.post(path, json={})).status_code == 405
+        assert served.passed == 8000
+
+
+async def test_what_clients_ask_of_any_prometheus_takes_no_time(tmp_path: Path) -> None:
+    async with serve(tmp_path) as served:
+        app = prometheus_app(HostWatched(served.host))
+        way = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=way, base_url="http://prometheus") as http:
+            for name in ("buildinfo", "flags"):
+                assert (await http.get(f"/api/v1/status/{name}")).status_code == 200
+            assert served.passed == 0
+            assert (await http.get("/api/v1/query?query=1")).status_code == 200
+            assert served.passed == 3000
 
 
 @pytest.mark.parametrize("thinks", [0.0, SLICES * SLICE_SECONDS / 3])

@@ -151,7 +151,8 @@ class Call:
         # nothing is awaited from here on until the answer stands: the world is touched by one at a time
         if len(self._path) > _LONG_URL:
             raise ApiError(414, "BadRequest", "the request URI is too long")
-        self._host.arrive(write=method not in {"GET", "HEAD"})
+        reads = method in {"GET", "HEAD"}
+        self._host.arrive(write=not reads, free=reads and paths.is_plumbing(self._path))
         world = self._host.world
         self._sender = identity.authenticate(self._host, scope)
         if self._note is not None:

@@ -121,11 +121,15 @@ class Host:
         await asyncio.sleep(POLL_SECONDS)
         self.catch_up()
 
-    def arrive(self, *, write: bool) -> None:
-        """Bring the clock to where it is to be when a request arrives."""
+    def arrive(self, *, write: bool, free: bool = False) -> None:
+        """Bring the clock to where it is to be when a request arrives.
+
+        Args:
+            free: it is a client's own plumbing, which says nothing of the world and takes no time.
+        """
         self.catch_up()
         cost = self.pace.write_ms if write else self.pace.read_ms
-        if cost:
+        if cost and not free:
             self.go_on(cost)
 
     def catch_up(self) -> None:

@@ -28,6 +28,14 @@ class Target:
     watch: bool = False
 
 
+_PLUMBING = frozenset({"api", "apis", "openapi", "version", "healthz", "livez", "readyz"})
+
+
+def is_plumbing(path: str) -> bool:
+    """Whether a path is of discovery, OpenAPI, the version or health: what clients ask of any cluster."""
+    return path.strip("/").split("/")[0] in _PLUMBING and parse(path) is None
+
+
 def parse(path: str) -> Target | None:
     """The resource that a path names; None for everything else (discovery, health, unknown paths)."""
     parts = path.strip("/").split("/")

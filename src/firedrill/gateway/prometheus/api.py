@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from firedrill.gateway.prometheus.source import Watched
 
 VERSION = "2.53.3"
+_FREE = frozenset({"status/buildinfo", "status/flags"})
+"""What clients ask of any server; it takes no time."""
 Handler = Callable[["Watched", Params, Request], Any]
 
 
 def prometheus_app(watched: Watched) -> Starlette:
     """The API as an ASGI application: `/api/v1/…`, `/-/healthy` and `/-/ready`."""
     routes = [
-        Route(f"/api/v1/{path}", _endpoint(watched, handler), methods=methods)
+        Route(f"/api/v1/{path}", _endpoint(watched, handler, free=path in _FREE), methods=methods)
         for path, handler, methods in _ROUTES
     ]
     routes += [Route(f"/-/{word}", _well(word), methods=["GET"]) for word in ("healthy", "ready")]
@@ -52,12 +54,12 @@ async def _not_so(_: Request, __: Exception) -> Response:
     return PlainTextResponse("Method Not Allowed\n", 405)
 
 
-def _endpoint(watched: Watched, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(watched: Watched, handler: Handler, *, free: bool) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
             # the form comes before the address, as in Go
             params = Params(await _form(request), str(request.url.query))
-            watched.refresh()
+            watched.refresh(free=free)
             found = handler(watched, params, request)
         except Refused as error:
             content = {"status": "error", "errorType": error.kind, "error": error.text}

@@ -24,8 +24,8 @@ class Watched(Protocol):
     def now_ms(self) -> int:
         """The world's present moment, in ms of virtual time."""
 
-    def refresh(self) -> None:
-        """Catch up with time."""
+    def refresh(self, *, free: bool = False) -> None:
+        """Catch up with time; `free` for what says nothing of the world."""
 
 
 class HostWatched:
@@ -44,6 +44,6 @@ class HostWatched:
         """The world's present moment, in ms of virtual time."""
         return self._host.world.now
 
-    def refresh(self) -> None:
+    def refresh(self, *, free: bool = False) -> None:
         """Catch up with time."""
-        self._host.arrive(write=False)
+        self._host.arrive(write=False, free=free)

@@ -113,10 +113,10 @@ class EpisodeHost(Host):
             self._told = True
             self._at_end()
 
-    def arrive(self, *, write: bool) -> None:
+    def arrive(self, *, write: bool, free: bool = False) -> None:
         """Let the time pass that a request takes."""
         self.stir()
-        super().arrive(write=write)
+        super().arrive(write=write, free=free)
 
     def stir(self) -> None:
         """Hold the clock for a moment."""
