@@ -22,7 +22,7 @@ kubernetes = pytest.importorskip("kubernetes")
 REPO = Path(__file__).resolve().parents[2]
 ANSIBLE = REPO / "tools" / "ansible"
 PLAYBOOK = Path(__file__).resolve().parent / "data" / "playbook.yaml"
-pytestmark = [pytest.mark.xdist_group("clients"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

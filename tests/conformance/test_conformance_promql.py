@@ -23,7 +23,7 @@ BINARIES = [
     pytest.param(binary, id="{}.{}".format(*binary.version), marks=() if not number else pytest.mark.slow)
     for number, binary in enumerate(FOUND)
 ] or [pytest.param(None, id="none", marks=pytest.mark.skip("no Prometheus is here: scripts/prometheus"))]
-pytestmark = [pytest.mark.service, pytest.mark.xdist_group("promql"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(120)]
 
 MINUTE = 60_000
 START = promql_samples.START

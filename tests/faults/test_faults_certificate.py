@@ -17,7 +17,7 @@ from firedrill.world.app import service
 from firedrill.world.kube.api import Client
 from firedrill.world.telemetry.monitoring import Monitoring
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-boutique")]
+pytestmark = pytest.mark.slow
 MINUTE = 60_000
 NS = "default"
 QUICK = Limits(well=12 * MINUTE, relapse=4 * MINUTE)

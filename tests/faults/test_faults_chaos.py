@@ -15,7 +15,7 @@ from firedrill.world.kube.api import Client
 from firedrill.world.kube.chaos import KINDS, SCHEDULES
 from firedrill.world.kube.objects import dig, name_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-others")]
+pytestmark = pytest.mark.slow
 Fresh = Callable[[str], World]
 MINUTE = 60_000
 OURS = [fault.id for fault in faults.library().values() if fault.family == "chaos"]

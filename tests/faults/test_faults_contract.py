@@ -52,11 +52,10 @@ def drawn(world: World, fault: str) -> faults.Target:
 
 
 def tried() -> Iterator[Any]:
-    """Every mechanism, those of one application with one worker."""
+    """Every mechanism."""
     for fault in FAULTS:
         if fault not in NOWHERE:
-            group = "faults-boutique" if home(fault) == USUAL else "faults-others"
-            yield pytest.param(fault, marks=[pytest.mark.slow, pytest.mark.xdist_group(group)])
+            yield pytest.param(fault, marks=pytest.mark.slow)
 
 
 def test_all_say_what_they_are() -> None:
@@ -85,10 +84,7 @@ def test_ids_and_other_names_are_one_to_one() -> None:
     "app",
     [
         USUAL,
-        *(
-            pytest.param(app, marks=[pytest.mark.slow, pytest.mark.xdist_group("faults-others")])
-            for app in HOMES
-        ),
+        *(pytest.param(app, marks=pytest.mark.slow) for app in HOMES),
     ],
 )
 def test_targets_are_valid_and_always_the_same(fresh: Fresh, app: str) -> None:

@@ -14,7 +14,7 @@ from firedrill.world.kube.api import Client
 from firedrill.world.kube.objects import dig
 from firedrill.world.telemetry.monitoring import Monitoring
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-others")]
+pytestmark = pytest.mark.slow
 Fresh = Callable[[str], World]
 MINUTE = 60_000
 

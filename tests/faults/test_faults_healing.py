@@ -19,7 +19,7 @@ from firedrill.world.kube.api import Client
 from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.producers import Metering, keep_only
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-boutique")]
+pytestmark = pytest.mark.slow
 MINUTE = 60_000
 NS = "default"
 

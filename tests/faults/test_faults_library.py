@@ -17,7 +17,7 @@ from firedrill.world.kube.objects import condition, dig, name_of
 
 Fresh = Callable[[str], World]
 MINUTE = 60_000
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-boutique")]
+pytestmark = pytest.mark.slow
 _QUICK = [
     fault.id for fault in faults.library().values() if fault.within <= 5 * MINUTE and fault.family != "mesh"
 ]

@@ -13,7 +13,7 @@ from firedrill.world import World
 from firedrill.world.app import load_package
 from firedrill.world.build import make_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-others")]
+pytestmark = pytest.mark.slow
 FAULTS = tuple(fault for fault in faults.library().values() if fault.family == "mesh")
 
 

@@ -23,7 +23,7 @@ from firedrill.world.kube.programs.asking import requests_per_second
 from firedrill.world.living import make_living
 from firedrill.world.telemetry.monitoring import Monitoring
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-others")]
+pytestmark = pytest.mark.slow
 
 MINUTE = 60_000
 SHOP = "otel-demo"

@@ -15,7 +15,7 @@ from firedrill.world.kube.api import Client
 from firedrill.world.living import make_living
 from firedrill.world.telemetry.monitoring import Monitoring
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-others")]
+pytestmark = pytest.mark.slow
 MINUTE = 60_000
 
 

@@ -25,7 +25,7 @@ from firedrill.suites.generator import generate_incident, generate_suite
 from firedrill.suites.generator.faults import MECHANISMS
 from firedrill.suites.generator.suite import plans
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("test_generator")]
+pytestmark = pytest.mark.slow
 
 csv.field_size_limit(1 << 30)
 

@@ -15,7 +15,7 @@ import yaml
 from firedrill.suites.generator import generate_incident
 from firedrill.suites.generator.faults import MECHANISMS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("test_generator_mechanisms")]
+pytestmark = pytest.mark.slow
 
 csv.field_size_limit(1 << 30)
 Object = dict[str, Any]

@@ -12,7 +12,7 @@ from firedrill.snapshot.columns import TRACE_COLUMNS
 from firedrill.suites.generator import write_traces
 from firedrill.suites.generator.spans import Ordered
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("test_generator_traces")]
+pytestmark = pytest.mark.slow
 
 csv.field_size_limit(1 << 30)
 

@@ -27,7 +27,7 @@ from firedrill.world.telemetry.monitoring import Monitoring
 from firedrill.world.telemetry.rules import Silence
 from firedrill.world.world import World
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("living-assessing")]
+pytestmark = pytest.mark.slow
 MINUTE = 60_000
 TIMES = LivingTimes(t0=0, tb=0, tf=0, ta=0, ts=0, te=0, tv=0)
 NS = "book-info"
