@@ -5,18 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from firedrill.core.errors import InputError
 from firedrill.core.scenario import Scenario
+from firedrill.core.truth import parse_truth
 from firedrill.suites.assembling import make_suite
 from firedrill.suites.living.generating import FOLDER
 from firedrill.suites.living.packaged import packaged_folder, packaged_lines
-from firedrill.suites.living.writing import case_of, dump, scenario_digest, truth_texts
+from firedrill.suites.living.writing import case_of, dump, own_truth, scenario_digest, truth_texts
 from firedrill.suites.manifest import load_yaml, read_manifest, validate_record
 from firedrill.suites.model import Suite, SuiteScenario
-from firedrill.suites.truths import parse
 
 SCENARIO_LIMIT = 4 * 1024 * 1024
 _MOST = 10_000
@@ -67,6 +68,23 @@ def _distinct(items: Sequence[SuiteScenario], root: Path) -> list[SuiteScenario]
     return list(items)
 
 
+@dataclass(frozen=True)
+class WorldScenario(SuiteScenario):
+    """A scenario of a world: its truth, which is data there, becomes text when somebody reads that.
+
+    For hundreds of scenarios writing YAML would take most of the time that opening a suite takes.
+    """
+
+    truth_text: str = field(init=False)
+
+    def __getattr__(self, name: str) -> str:
+        if name != "truth_text":
+            raise AttributeError(name)
+        text = truth_texts(self.scenario)[0]
+        object.__setattr__(self, name, text)
+        return text
+
+
 def world_scenario(scenario: Scenario, root: Path, source: str) -> SuiteScenario:
     """One scenario of a world as a member of a suite.
 
@@ -76,15 +94,15 @@ def world_scenario(scenario: Scenario, root: Path, source: str) -> SuiteScenario
     case_of(scenario, source)
     if not scenario.truth.get("spec") or not scenario.truth.get("v2"):
         raise InputError("has no truth of both forms", source=source, field="truth", mend="generate it anew")
-    found = parse(truth_texts(scenario)[0], f"{source}: truth")
-    return SuiteScenario(
+    named = f"{source}: truth"
+    truth, _ = parse_truth(own_truth(scenario), named)
+    return WorldScenario(
         id=scenario.metadata.name,
         scenario=scenario,
         folder=root,
-        truth_text=found.text,
-        truth_source=found.source,
+        truth_source=named,
         digest=scenario_digest(scenario),
-        truth_digest=found.truth.digest,
+        truth_digest=truth.digest,
         row={"mechanisms": [item.id for item in scenario.faults]},
     )
 

@@ -168,9 +168,14 @@ def scenario_digest(scenario: Scenario) -> str:
     return digest_of(dump(scenario))
 
 
+def own_truth(scenario: Scenario) -> dict[str, Any]:
+    """The truth of a scenario in the form that is graded (v1, wrapped)."""
+    return {key: scenario.truth[key] for key in ("apiVersion", "kind", "metadata", "spec")}
+
+
 def truth_texts(scenario: Scenario) -> tuple[str, str]:
     """The truths of a scenario as `ground_truth.yaml` (v1, wrapped) and `ground_truth_v2.yaml`."""
-    own = {key: scenario.truth[key] for key in ("apiVersion", "kind", "metadata", "spec")}
+    own = own_truth(scenario)
     later = {**own, "apiVersion": "itbench.io/v2", "spec": scenario.truth["v2"]}
     texts = [
         yaml.dump(item, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
@@ -245,6 +250,7 @@ __all__ = [
     "dump",
     "environment_of",
     "fault_specs",
+    "own_truth",
     "scenario_digest",
     "scenario_of",
     "text_of",
