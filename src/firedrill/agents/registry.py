@@ -24,6 +24,8 @@ AGENTS: dict[str, str] = {
 }
 """Every name, with what it is for."""
 
+EXPLOIT = "exploit:"
+"""Before the names of agents that prove a benchmark by not passing it; see `firedrill.agents.exploits`."""
 _PREFIX = "command:"
 _FILES = (".yaml", ".yml", ".json")
 
@@ -75,6 +77,10 @@ def create(spec: str, *, model: str | None = None, options: Mapping[str, Any] | 
         if argument:
             settings["model"] = argument
         return react.create(settings)
+    if spec.startswith(EXPLOIT):
+        from firedrill.agents import exploits
+
+        return exploits.create(argument)
     if spec.startswith(_PREFIX) or spec.endswith(_FILES):
         from firedrill.agents import command
 
