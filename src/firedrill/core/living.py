@@ -103,7 +103,7 @@ class LivingTimes(Record):
     te: int
     """It ended, or was stopped."""
     tv: int
-    """End of the verification, ten minutes later."""
+    """End of the verification, ten to twenty minutes later."""
     td: int | None = None
     """When a diagnosis was handed in; None for `te`."""
 

@@ -13,7 +13,7 @@ from firedrill.core.living import Facts, LivingTimes, RequestLine
 from firedrill.core.outcome import Outcome
 from firedrill.faults.repairing import apply
 from firedrill.grading.living import Harm, conduct, harm, order, repair, resolved, timing
-from firedrill.runner.living.assessing import Yardstick, assess, intervene
+from firedrill.runner.living.assessing import PATIENCE_MS, VERIFY_MS, Yardstick, assess, intervene
 from firedrill.runner.living.assessing.changing import touched
 from firedrill.runner.living.assessing.ledger import Deeds, ledger
 from firedrill.runner.living.assessing.parts import Sides, against, states
@@ -430,3 +430,13 @@ def test_the_reference_is_what_somebody_would_do_at_once() -> None:
     facts = assess(yard, world)
     assert facts.branches.agent == facts.branches.reference
     assert harm(facts).regret == 0.0
+
+
+def test_who_ends_before_the_alerts_do_is_given_time_as_long_as_nothing_else_is_wrong() -> None:
+    early, idling = played(mend, CAUSE, linger=0), played(idle, linger=0)
+    assert resolved(early, Outcome.SUBMITTED)
+    assert not idling.repair.service.flaws == ()
+    assert idling.notes["verify_ms"] < VERIFY_MS + MINUTE
+    assert VERIFY_MS <= early.notes["verify_ms"] <= VERIFY_MS + PATIENCE_MS + MINUTE
+    assert early.times.tv - early.times.te == early.notes["verify_ms"]
+    assert [item.at for item in early.branches.agent] == [item.at for item in early.branches.nobody]

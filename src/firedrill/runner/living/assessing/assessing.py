@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from firedrill.core.living import (
+    AlertSpan,
     Branches,
     Dropped,
     Facts,
     Intervention,
     LivingTimes,
+    PartFacts,
     RequestLine,
     TrialVerdict,
 )
@@ -21,6 +23,7 @@ from firedrill.runner.living.assessing.ledger import Deeds, ledger
 from firedrill.runner.living.assessing.minutes import MINUTE_MS, branch_minutes
 from firedrill.runner.living.assessing.parts import (
     Sides,
+    States,
     against,
     alerts_part,
     repair_facts,
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 VERIFY_MS = 10 * MINUTE_MS
+PATIENCE_MS = 10 * MINUTE_MS
+"""For so much longer a repair is looked at that nothing but an alert keeps from passing."""
 LEAD_MS = 3 * MINUTE_MS
 """How far before the fault minutes are kept, for whoever looks at them."""
 
@@ -51,7 +56,8 @@ def assess(
 ) -> Facts:
     """What became of an episode whose agent ends now.
 
-    The world is run on for ten minutes of verification, to the next full minute; the yardstick's branches
+    The world is run on for ten minutes of verification, to the next full minute, and for up to ten more while
+    all is well but for alerts: some look back over a window that has to pass first. The yardstick's branches
     are run as far, where they are not yet.
 
     Args:
@@ -67,16 +73,21 @@ def assess(
     incident, times = yard.incident, yard.incident.times
     ended = world.fork()
     started = times.noticed if started_ms is None else started_ms
-    until = -(-(ended.now + VERIFY_MS) // MINUTE_MS) * MINUTE_MS
     acting = yard.trials.still_active(world)
     wrote, whole_log = touched(world, requests)
     changed = diffs(wrote, incident.noticed, ended)
+    until = -(-(ended.now + VERIFY_MS) // MINUTE_MS) * MINUTE_MS
     world.run_until_ms(until)
+    found, users, spans = _shown(yard, world, ended, started)
+    if _only_alerts(found, users, alerts_part(spans, until)):
+        last = until + PATIENCE_MS
+        while until < last and alerts_part(spans, until).flaws:
+            until += MINUTE_MS
+            world.run_until_ms(until)
+            spans = alert_spans(world, times.fault, started, yard.usual)
+        found, users, spans = _shown(yard, world, ended, started)
     nobody = yard.nobody.at(until)
     reference = yard.reference.beyond(until) if yard.reference is not None else None
-    sides = Sides(incident.before, yard.broken)
-    found = against(states(sides, world, ended), states(sides, nobody, nobody), yard.broken)
-    spans = alert_spans(world, times.fault, started, yard.usual)
     deeds = Deeds(world, nobody, requests, wrote, found)
     usual = yard.baseline
     return Facts(
@@ -97,7 +108,7 @@ def assess(
             reference=branch_minutes(reference, usual, started, until) if reference is not None else (),
             before=branch_minutes(world, usual, times.fault - LEAD_MS, started // MINUTE_MS * MINUTE_MS),
         ),
-        repair=repair_facts(alerts_part(spans, until), service_part(world, usual, until), found),
+        repair=repair_facts(alerts_part(spans, until), users, found),
         intervention=intervene(yard.trials, prediction),
         harm=ledger(yard, deeds),
         active=acting,
@@ -107,11 +118,28 @@ def assess(
         limit_ms=limit_ms,
         escalation_expected=escalation_expected,
         notes={
-            "verify_ms": VERIFY_MS,
+            "verify_ms": until - ended.now,
             "trials": asdict(yard.trials.limits),
             **({} if whole_log else {"writes": "the log of changes did not reach back to the first request"}),
         },
     )
+
+
+def _shown(
+    yard: Yardstick, world: World, ended: World, started_ms: int
+) -> tuple[States, PartFacts, tuple[AlertSpan, ...]]:
+    """What a world that was verified until now shows: states of objects, users, and alerts."""
+    incident, nobody = yard.incident, yard.nobody.at(world.now)
+    sides = Sides(incident.before, yard.broken)
+    found = against(states(sides, world, ended), states(sides, nobody, nobody), yard.broken)
+    users = service_part(world, yard.baseline, world.now)
+    return found, users, alert_spans(world, incident.times.fault, started_ms, yard.usual)
+
+
+def _only_alerts(found: States, users: PartFacts, alerts: PartFacts) -> bool:
+    """Whether nothing but alerts keeps a repair from passing."""
+    rest = (users, found.whole, found.guards, found.witness)
+    return bool(alerts.flaws) and not any(part.flaws for part in rest)
 
 
 def intervene(trials: Trials, prediction: Sequence[str]) -> Intervention:
@@ -148,4 +176,4 @@ def _verdict(found: Verdict) -> TrialVerdict:
     )
 
 
-__all__ = ["VERIFY_MS", "assess", "intervene"]
+__all__ = ["PATIENCE_MS", "VERIFY_MS", "assess", "intervene"]
