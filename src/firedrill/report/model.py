@@ -7,21 +7,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from firedrill.core.episode import EpisodeRecord
+from firedrill.core.episode import EpisodeKey, EpisodeRecord
 from firedrill.core.errors import FiredrillError, InputError
 from firedrill.core.grade import Grade
-from firedrill.core.outcome import Outcome
 from firedrill.core.scenario import Modality
 from firedrill.core.submission import Submission, parse_submission
 from firedrill.grading.scoreboard import Result, Scoreboard, scores_by_scenario
-from firedrill.grading.statistics import Estimate, estimate, mean
+from firedrill.grading.statistics import Estimate, estimate
 from firedrill.records import RunFolder
 from firedrill.report import text
+from firedrill.report.cells import Cells, cells, score_of
+from firedrill.report.living import LivingRow, Story, Verdict, living_rows, spark, story_of, verdict_of
 from firedrill.report.terminal import remarks, standing
 from firedrill.report.trajectory import Turn, turns_of
 from firedrill.runner import scoreboard
 
 _MODALITIES: tuple[Modality, ...] = ("alerts", "events", "objects", "logs", "traces", "metrics", "topology")
+
+_MOST_DRAWN = 1_000
+"""Episodes; in larger runs the overview has figures alone."""
+_EASE = ("low", "easy", "medium", "high", "hard")
 
 
 @dataclass(frozen=True)
@@ -33,25 +38,6 @@ class ScenarioFacts:
     complexity: str = ""
     split: str = ""
     modalities: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One episode in the matrix."""
-
-    href: str
-    score: float | None
-    submitted: bool
-    counts: bool
-    outcome: str
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The episodes of one agent on one scenario."""
-
-    items: tuple[Cell, ...]
-    mean: float | None
 
 
 @dataclass(frozen=True)
@@ -108,11 +94,14 @@ class EpisodePage:
     turns: Sequence[Turn]
     left_out: int
     facts: tuple[tuple[str, Any], ...]
+    story: Story | None = None
+    """Of its world; None on recorded incidents."""
+    verdict: Verdict | None = None
 
     @property
     def score(self) -> float | None:
         """The headline; None when the episode does not count."""
-        return _score(self.record, self.grade)
+        return score_of(self.record, self.grade)
 
 
 class RunView:
@@ -172,12 +161,26 @@ class RunView:
     @property
     def notice(self) -> str:
         """With what the numbers can be compared."""
-        return text.NOTICE.format(scorer=self.board.scorer or "unknown")
+        words = text.LIVING_NOTICE if self.living else text.NOTICE
+        return words.format(scorer=self.board.scorer or "unknown")
 
     @property
     def headline_text(self) -> str:
         """What the headline score is."""
         return "Score: average precision at full recall; any missed root cause is 0, else TP / (TP + FP)."
+
+    @cached_property
+    def living(self) -> list[LivingRow]:
+        """What episodes on living worlds came to, by agent; empty where there are none."""
+        return living_rows(self.board.agents, self.results)
+
+    @cached_property
+    def standings(self) -> list[str]:
+        """For each agent but the last, who is compared with whom, and what can be said."""
+        names = [self.name(row.agent) for row in self.board.agents]
+        return [
+            f"{a} against {b}: {words}" for a, b, words in zip(names, names[1:], self.standing, strict=False)
+        ]
 
     @cached_property
     def standing(self) -> list[str]:
@@ -236,15 +239,31 @@ class RunView:
             rows = [index.get((name, row.agent), []) for row in self.board.agents]
             grades = [grade for row in rows for _, grade in row if grade is not None]
             unresolvable = any(not grade.label.resolvable for grade in grades)
-            lines.append(MatrixLine(name, facts.fault_class, tuple(map(_cells, rows)), unresolvable))
+            lines.append(
+                MatrixLine(
+                    name, facts.fault_class, tuple(cells(row, self._drawn) for row in rows), unresolvable
+                )
+            )
         return lines
+
+    def _drawn(self, key: EpisodeKey) -> Any:
+        """What users got in an episode, in the size of a word."""
+        from markupsafe import Markup
+
+        if not self.living or len(self.results) > _MOST_DRAWN:
+            return ""
+        try:
+            found = self.run.facts(key)
+        except FiredrillError:
+            return ""  # its own page says so
+        return "" if found is None else Markup(spark(story_of(found)))  # noqa: S704 - it escapes what is foreign
 
     @cached_property
     def breakdowns(self) -> list[Breakdown]:
         """Scores by fault class, complexity, split and modality, where scenarios differ in it."""
         found = []
         for key, title in (("fault_class", "fault class"), ("complexity", "complexity"), ("split", "split")):
-            names = sorted({getattr(facts, key) for facts in self.scenarios.values()} - {""})
+            names = sorted({getattr(facts, key) for facts in self.scenarios.values()} - {""}, key=_by_ease)
             if len(names) > 1:
                 groups = [(name, _having(key, name)) for name in names]
                 found.append(self._breakdown(f"by-{key}", f"By {title}", title, groups))
@@ -317,6 +336,7 @@ class RunView:
             answer_note = str(error)
         else:
             answer_note = ""
+        story, verdict = self._living(record, grade)
         truth = self.run.scenario(record.scenario).truth
         missed = set(grade.missed) if grade else None
         facts: list[tuple[str, Any]] = [
@@ -349,7 +369,20 @@ class RunView:
             turns=turns,
             left_out=left_out,
             facts=tuple(facts),
+            story=story,
+            verdict=verdict,
         )
+
+    def _living(self, record: EpisodeRecord, grade: Grade | None) -> tuple[Story | None, Verdict | None]:
+        """What became of the episode's world, if it had one and its records can be read."""
+        try:
+            found = self.run.facts(record.key)
+            if found is None:
+                return None, None
+            return story_of(found, self.run.receipt(record.key)), verdict_of(found, grade)
+        except FiredrillError:
+            # a damaged file must not hide the other episodes; `firedrill verify` names it
+            return None, None
 
 
 def _roots(truth: Any, missed: set[str] | None) -> Iterator[Root]:
@@ -371,25 +404,8 @@ def _group_words(group: Any) -> str:
     return "/".join(part for part in (group.namespace, group.kind, name) if part)
 
 
-def _cells(results: Sequence[Result]) -> Cells:
-    cells = tuple(
-        Cell(
-            href=text.episode_page(record),
-            score=_score(record, grade),
-            submitted=record.outcome in (Outcome.SUBMITTED, Outcome.ESCALATED),
-            counts=record.outcome.counts,
-            outcome=record.outcome.value.replace("_", " "),
-        )
-        for record, grade in results
-    )
-    counted = [cell.score for cell in cells if cell.score is not None]
-    return Cells(cells, mean(counted) if counted else None)
-
-
-def _score(record: EpisodeRecord, grade: Grade | None) -> float | None:
-    if not record.outcome.counts:
-        return None
-    return grade.score if grade else 0.0
+def _by_ease(name: str) -> tuple[int, str]:
+    return (_EASE.index(name) if name in _EASE else len(_EASE)), name
 
 
 def _having(key: str, value: str) -> Callable[[ScenarioFacts], bool]:

@@ -18,6 +18,7 @@ from firedrill.core.errors import InputError
 from firedrill.grading.scoreboard import AgentScore
 from firedrill.records import RunFolder
 from firedrill.report import charts, text
+from firedrill.report.living.drawing import NARROW, WIDE, clock, draw
 from firedrill.report.model import EpisodePage, RunView
 from firedrill.report.trajectory import ANCHOR
 
@@ -71,13 +72,13 @@ def _render(view: RunView, folder: Path, progress: Callable[[int, int], None] | 
     page = environment.get_template("episode.html")
     found, notes = _charts(view)
     (folder / "index.html").write_text(
-        index.render(view=view, charts=found, chart_notes=notes), encoding="utf-8"
+        index.render(view=view, living=view.living, charts=found, chart_notes=notes), encoding="utf-8"
     )
     (folder / "episodes").mkdir()
     total = len(view.results)
     order = [cell.href for line in view.matrix for cells in line.cells for cell in cells.items]
     for number, (item, href) in enumerate(zip(view.pages(), order, strict=True)):
-        rendered = page.render(page=_page(item, order, number))
+        rendered = page.render(page=_page(item, order, number), **_told(item))
         (folder / "episodes" / href).write_text(rendered, encoding="utf-8")
         if progress is not None:
             progress(number + 1, total)
@@ -103,9 +104,21 @@ def _page(item: EpisodePage, order: list[str], number: int) -> dict[str, Any]:
         "turns": item.turns,
         "left_out": item.left_out,
         "facts": item.facts,
+        "story": item.story,
         "previous": order[number - 1] if number else None,
         "next": order[number + 1] if number + 1 < len(order) else None,
     }
+
+
+def _told(item: EpisodePage) -> dict[str, Any]:
+    """The story of a living episode with its drawings."""
+    from markupsafe import Markup
+
+    if item.story is None:
+        return {}
+    # the drawing escapes all that is foreign in it
+    wide, narrow = (Markup(draw(item.story, width)) for width in (WIDE, NARROW))  # noqa: S704
+    return {"story": item.story, "verdict": item.verdict, "drawing": wide, "drawing_narrow": narrow}
 
 
 def _environment() -> Environment:
@@ -122,7 +135,7 @@ def _environment() -> Environment:
     from markupsafe import Markup
 
     static = resources.files("firedrill.report") / "static"
-    style = (static / "report.css").read_text(encoding="utf-8")
+    style = "".join((static / name).read_text(encoding="utf-8") for name in ("report.css", "living.css"))
     script = (static / "report.js").read_text(encoding="utf-8")
     environment.globals.update(
         version=__version__,
@@ -141,6 +154,9 @@ def _environment() -> Environment:
         count=text.count,
         bucket=text.bucket,
         linked=_linked,
+        signed=text.signed,
+        span=text.span,
+        clock=clock,
     )
     return environment
 

@@ -14,6 +14,12 @@ NOTICE = (
     "model matched."
 )
 
+LIVING_NOTICE = (
+    "Scored by {scorer} from the states of simulated worlds: what became of users, alerts, objects and "
+    "guards, against forks in which nobody acted and in which the reference repair was made. No judge model. "
+    "Compare with runs of the same suite digest and scorer only."
+)
+
 # bidirectional overrides can make text read as something else than it is; controls can hide it
 _DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)
 _BIDI = {code: f"\\u{code:04x}" for code in _DIRECTION}
@@ -73,6 +79,19 @@ def duration(seconds: float | None) -> str:
         return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min"
+
+
+def span(seconds: float | None) -> str:
+    """Virtual time, to the second."""
+    return DASH if seconds is None else duration(seconds) if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A gain or a loss, with its sign; none where it rounds to nothing."""
+    if value is None:
+        return DASH
+    words = f"{value:+.{digits}f}".replace("-", "\u2212")
+    return words if any(sign in "123456789" for sign in words) else words[1:]
 
 
 def count(value: float | None) -> str:

@@ -49,6 +49,8 @@ def turns_of(lines: Iterable[ReceiptLine]) -> tuple[list[Turn], int]:
     turns = [Turn("Start")]
     shown = left_out = number = 0
     for line in lines:
+        if line.kind == "request":
+            continue  # those have a table of their own
         shown += 1
         if shown > MOST_LINES:
             left_out += 1
