@@ -75,7 +75,7 @@ class Still:
         self.world: Any = type("W", (), {"now": START + 10_000})()
         self.defects: list[str] = []
 
-    def arrive(self, *, write: bool, free: bool = False) -> None:
+    def arrive(self, *, write: bool) -> None:
         assert not write
 
 

@@ -32,7 +32,7 @@ class Still:
         self.world: Any = type("W", (), {"now": NOW * 1000})()
         self.defects: list[str] = []
 
-    def arrive(self, *, write: bool, free: bool = False) -> None:
+    def arrive(self, *, write: bool) -> None:
         assert not write
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,11 @@ class Meter:
     started: float = field(default=0.0)
     reached: LimitReached | None = None
     """The first cap that was hit; the episode ends with it, whoever hit it."""
+    think: Callable[[int], Awaitable[None]] | None = None
+    """Lets so many ms pass on a world's clock; None where thinking takes no virtual time."""
+    token_ms: float = 0.0
+    """What each token that a model writes takes of them."""
+    _thought_ms: int = field(default=0, repr=False)
     _capped: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     def start(self) -> None:
@@ -102,6 +107,19 @@ class Meter:
         self.model_seconds += seconds
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
+
+    async def settle(self) -> None:
+        """Let the virtual time pass that the tokens take which were written so far.
+
+        Call it after each model call, before anything is done of what the model said.
+
+        Raises:
+            InfrastructureError: the world's process broke.
+        """
+        due = round(self.tokens.output * self.token_ms) - self._thought_ms
+        if self.think is not None and due > 0:
+            self._thought_ms += due
+            await self.think(due)
 
     def usage(self) -> Usage:
         """The totals so far."""

@@ -1,21 +1,26 @@
 """The task as a program gets it: a text for readers, a JSON document for programs.
 
-Both say the same, name no scenario and hold an invented example.
+Both say the same, name no scenario and hold an invented example. There is one task for recorded incidents and
+one for agents on call, whose first part also stands alone: as the page in their home folder.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from string import Template
 from typing import Any
 
-from firedrill.agents.base import Task
+from firedrill.agents.base import OnCall, Task
 from firedrill.core.digest import digest_of
 from firedrill.core.episode import Limits
 
 VERSION = "task-v1"
+LIVE_VERSION = "live-task-v1"
+"""Of agents on call."""
+_SITUATION, _ANSWER = "live-situation-v1", "live-answer-v1"
 
 EXAMPLE: dict[str, Any] = {
     "contributing_factors": [
@@ -70,54 +75,130 @@ ANSWER_SCHEMA: dict[str, Any] = {
     },
 }
 
+LIVE_EXAMPLE: dict[str, Any] = {
+    **EXAMPLE,
+    "changes": [
+        {
+            "what": "put the password of the crane's database into harbour/Secret/crane-login",
+            "why": "the scheduler was refused with the one that stood there",
+        }
+    ],
+}
+
+LIVE_SCHEMA: dict[str, Any] = {
+    **ANSWER_SCHEMA,
+    "properties": {
+        **ANSWER_SCHEMA["properties"],
+        "changes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["what"],
+                "properties": {"what": {"type": "string"}, "why": {"type": "string"}},
+            },
+        },
+    },
+}
+
 
 def task_text(task: Task, limits: Limits) -> str:
     """The task in words, as Markdown."""
+    if task.living is not None:
+        return Template(_read(LIVE_VERSION)).substitute(
+            situation=situation(task.living).strip(),
+            answer_section=answer_section(task).strip(),
+            limits=_limits_text(limits, "minutes of the incident's clock"),
+        )
     files = "\n".join(f"- `{_plain(name)}`" for name in task.files) or "- nothing"
-    return Template(_template()).substitute(
+    return Template(_read(VERSION)).substitute(
         home=task.home,
         answer=task.answer,
         files=files,
         example=json.dumps(EXAMPLE, indent=2),
-        limits=_limits_text(limits),
+        limits=_limits_text(limits, "minutes"),
     )
+
+
+def situation(living: OnCall) -> str:
+    """What an agent on call finds: what fires, where everything is, what it may do, how its time goes."""
+    tokens = f", and each token that a model writes {living.token_s:g} s" if living.token_s else ""
+    return Template(_read(_SITUATION)).substitute(
+        {name: _plain(url) for name, url in living.addresses.items()},
+        alerts="\n\n".join(map(_alert, living.alerts)) or "Users complain; no alert fires.",
+        namespace=_plain(living.namespace),
+        kubeconfig=living.kubeconfig,
+        authority=_plain(living.authority),
+        title=living.authority_title or "a policy of this cluster",
+        read=f"{living.read_s:g}",
+        write=f"{living.write_s:g}",
+        tokens=tokens,
+        minutes=f"{living.minutes:g}",
+    )
+
+
+def answer_section(task: Task) -> str:
+    """What an agent on call hands in, and what counts."""
+    example = json.dumps(LIVE_EXAMPLE, indent=2)
+    return Template(_read(_ANSWER)).substitute(answer=task.answer, example=example)
+
+
+def _alert(alert: Mapping[str, Any]) -> str:
+    labels = ", ".join(f"{key}={item}" for key, item in alert["labels"].items() if key != "alertname")
+    text = f"**{alert['name']}** fires since {alert['fired']}: {alert['description']}\n({labels})"
+    return "\n".join(map(_plain, text.splitlines()))
 
 
 def task_document(task: Task, limits: Limits, *, models: tuple[str, ...] = ()) -> dict[str, Any]:
     """The same for programs. ``models`` are the names that may be asked for at the model endpoint."""
+    living = task.living
     return {
-        "version": VERSION,
+        "version": VERSION if living is None else LIVE_VERSION,
         "domain": task.domain,
         "home": task.home,
         "answer": task.answer,
         "files": list(task.files),
         "limits": {"turns": limits.turns, "minutes": limits.minutes, "cost": limits.cost},
         "entity_id": "namespace/Kind/name, or cluster/Kind/name outside of all namespaces",
-        "answer_schema": ANSWER_SCHEMA,
-        "answer_example": EXAMPLE,
+        "answer_schema": ANSWER_SCHEMA if living is None else LIVE_SCHEMA,
+        "answer_example": EXAMPLE if living is None else LIVE_EXAMPLE,
         "models": list(models),
+        **({} if living is None else {"on_call": _on_call(living)}),
+    }
+
+
+def _on_call(living: OnCall) -> dict[str, Any]:
+    return {
+        "alerts": [dict(alert) for alert in living.alerts],
+        "namespace": living.namespace,
+        "kubeconfig": living.kubeconfig,
+        "addresses": dict(living.addresses),
+        "authority": {"name": living.authority, "title": living.authority_title},
+        "minutes": living.minutes,
+        "seconds": {"read": living.read_s, "write": living.write_s, "token": living.token_s},
     }
 
 
 def task_digest() -> str:
     """Digest of everything that tells an agent its task, beside the names of the files."""
-    return digest_of([VERSION, _template(), EXAMPLE, ANSWER_SCHEMA])
+    recorded = [VERSION, _read(VERSION), EXAMPLE, ANSWER_SCHEMA]
+    live = [*((name, _read(name)) for name in (LIVE_VERSION, _SITUATION, _ANSWER)), LIVE_EXAMPLE, LIVE_SCHEMA]
+    return digest_of([*recorded, live])
 
 
 @cache
-def _template() -> str:
-    return resources.files("firedrill.agents").joinpath(f"data/{VERSION}.md").read_text("utf-8")
+def _read(name: str) -> str:
+    return resources.files("firedrill.agents").joinpath(f"data/{name}.md").read_text("utf-8")
 
 
-def _limits_text(limits: Limits) -> str:
+def _limits_text(limits: Limits, minutes: str) -> str:
     bounds = [f"{limits.turns} model calls"]
     if limits.minutes is not None:
-        bounds.append(f"{limits.minutes:g} minutes")
+        bounds.append(f"{limits.minutes:g} {minutes}")
     if limits.cost is not None:
         bounds.append(f"{limits.cost:g} US dollars")
     return ", ".join(bounds)
 
 
 def _plain(name: str) -> str:
-    """A file's name on one line: names come from the incident."""
+    """A name or a text on one line: they come from the incident."""
     return "".join(letter if letter.isprintable() and letter != "`" else "?" for letter in name)

@@ -131,15 +131,18 @@ async def attempt(
             own = spec_of(stage.source, limits)
             living = await stage.living.episode(own)
             stack.push_async_callback(living.close)
+            meter.think, meter.token_ms = living.spend, living.costs.token_ms
             if job.entrant.needs_workspace:
-                view, spec = furnish(living, own, view, spec)
+                view, spec = furnish(living, view, spec)
         workspace: Workspace = NoWorkspace()
         if job.entrant.needs_workspace:
             workspace = open_workspace(view, spec)
             stack.push_async_callback(_close, workspace)
         task = stage.task
+        if living is not None:
+            task = replace(task, files=tuple(sorted({*view.entries, *view.texts})), living=living.on_call)
         episode = Episode(
-            task=task if living is None else replace(task, living=living.on_call),
+            task=task,
             workspace=workspace,
             meter=meter,
             receipt=writer.receipt,

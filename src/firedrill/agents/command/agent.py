@@ -64,6 +64,11 @@ class CommandAgent:
     def _full(self) -> bool:
         return self.toolbox == "full"
 
+    @property
+    def acts(self) -> bool:
+        """Whether it can be put on living worlds, where the toolbox of recordings has nothing to read."""
+        return not self._full
+
     def config(self) -> dict[str, Any]:
         """Everything that shapes its behaviour, without keys."""
         models = {}
@@ -262,6 +267,9 @@ class CommandAgent:
             "FIREDRILL_TURNS": str(limits.turns),
             "HOME": task.home,
         }
+        if task.living is not None:
+            env |= {f"{name.upper()}_URL": url for name, url in task.living.addresses.items()}
+            env |= {"KUBECONFIG": task.living.kubeconfig, "FIREDRILL_NAMESPACE": task.living.namespace}
         if minutes is not None:
             env["FIREDRILL_MINUTES"] = f"{minutes:g}"
         if limits.cost is not None:
@@ -286,7 +294,11 @@ class CommandAgent:
 def _at_home(task: Task, home: str) -> Task:
     """The task with the paths of this workspace: without a sandbox the home folder is another one."""
     answer = PurePosixPath(task.answer).relative_to(task.home)
-    return replace(task, home=home, answer=f"{home}/{answer}")
+    living = task.living
+    if living is not None:
+        kubeconfig = PurePosixPath(living.kubeconfig).relative_to(task.home)
+        living = replace(living, kubeconfig=f"{home}/{kubeconfig}")
+    return replace(task, home=home, answer=f"{home}/{answer}", living=living)
 
 
 def _ends(text: str) -> str:

@@ -71,6 +71,7 @@ class Exchange:
         self._started = shared.meter.clock()
         self._assembler = Assembler(call.protocol)
         self._accepted = False
+        self._held: bytes | None = None
         self._counted = number is None
 
     async def run(self) -> None:
@@ -157,6 +158,7 @@ class Exchange:
         if answer is None:
             raise self._failure(502, "bad_answer", "the answer is not JSON")
         self._count(answer)
+        await self._shared.meter.settle()
         self._reply.start(Head(200, body, _JSON))
 
     async def _stream(self, response: httpx.Response) -> None:
@@ -171,6 +173,8 @@ class Exchange:
         if rest := splitter.rest():
             await self._event(rest)
         self._count(self._assembler.answer())
+        await self._shared.meter.settle()
+        await self._hold(None)
         await self._reply.put(None)
 
     async def _event(self, event: bytes) -> None:
@@ -178,7 +182,15 @@ class Exchange:
         data = event_data(event)
         only_usage = self._assembler.feed(data) if data is not None else False
         if not only_usage or self._call.usage_wanted:
-            await self._reply.put(event)
+            await self._hold(event)
+
+    async def _hold(self, event: bytes | None) -> None:
+        """Pass on an event; on a living world the one before it: the last waits for its tokens' time."""
+        held = event
+        if self._shared.meter.think is not None:
+            held, self._held = self._held, event
+        if held is not None:
+            await self._reply.put(held)
 
     async def _fail(self, failure: _FailedError) -> None:
         if self._number is not None:

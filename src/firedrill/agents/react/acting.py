@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 
 from firedrill.agents.base import AgentResult, Episode
 from firedrill.agents.models import ToolCall, ToolResult
-from firedrill.agents.react.tools import FINISH, Finish, Query, Refusal, Shell, absolute, read_call, render
-from firedrill.agents.toolbox.calls import EpisodeTools
+from firedrill.agents.react.tools import (
+    FINISH,
+    Finish,
+    Query,
+    Refusal,
+    Shell,
+    Toolset,
+    absolute,
+    read_call,
+    render,
+)
 from firedrill.agents.toolbox.serving import ends
 from firedrill.core.outcome import Outcome
+from firedrill.core.submission import parse_submission
 from firedrill.sandbox.base import CommandResult
 
 if TYPE_CHECKING:
@@ -21,13 +31,14 @@ if TYPE_CHECKING:
 CALLS_LIMIT = 16
 """Commands and questions of one message that are carried out."""
 AT_ONCE = 8
-"""Those of one episode that run at the same time."""
+"""Those of one episode that run at the same time, on recorded incidents. On living worlds they run one after
+the other, as they were written: each takes its time of the incident's."""
 ANSWER_LIMIT = 1_000_000
 """Bytes of an answer file."""
 
 
 async def act(
-    episode: Episode, calls: Sequence[ToolCall], tools: EpisodeTools | None = None
+    episode: Episode, calls: Sequence[ToolCall], tools: Toolset | None = None
 ) -> tuple[list[ToolResult], AgentResult | None]:
     """Carry out all calls: commands and questions at the same time, then finish. Results keep their order.
 
@@ -85,10 +96,10 @@ def _read(calls: Sequence[ToolCall], names: Collection[str]) -> list[Shell | Fin
 
 
 async def _work(
-    episode: Episode, work: Mapping[int, Shell | Query], tools: EpisodeTools | None
+    episode: Episode, work: Mapping[int, Shell | Query], tools: Toolset | None
 ) -> dict[int, CommandResult | Answer]:
     """What commands and questions gave, by the index of their call."""
-    meter, gate = episode.meter, asyncio.Semaphore(AT_ONCE)
+    meter, gate = episode.meter, asyncio.Semaphore(AT_ONCE if episode.living is None else 1)
 
     async def run(item: Shell | Query) -> CommandResult | Answer:
         async with gate:
@@ -111,7 +122,7 @@ async def _work(
     return outputs
 
 
-async def _ask(episode: Episode, tools: EpisodeTools, query: Query) -> Answer:
+async def _ask(episode: Episode, tools: Toolset, query: Query) -> Answer:
     meter, started = episode.meter, time.monotonic()
     try:
         async with asyncio.timeout(meter.seconds_left):
@@ -143,4 +154,8 @@ async def _finish(episode: Episode, finish: Finish) -> tuple[AgentResult | None,
         return None, f"{task.answer} is not UTF-8 text (byte {error.start}). Nothing was handed in."
     if not text.strip():
         return None, f"{task.answer} is empty. Nothing was handed in."
+    submission = parse_submission(text)
+    if submission.escalate:
+        reason = submission.escalate_reason or finish.reason
+        return AgentResult(Outcome.ESCALATED, text, reason), "The incident was handed over."
     return AgentResult(Outcome.SUBMITTED, text, finish.reason), "The answer was handed in."

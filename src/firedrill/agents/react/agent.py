@@ -23,7 +23,7 @@ from firedrill.agents.models import (
 from firedrill.agents.react import options as read
 from firedrill.agents.react.acting import AT_ONCE, CALLS_LIMIT
 from firedrill.agents.react.loop import NOTICE_TURNS, SUMMARISE_AT, Loop
-from firedrill.agents.react.prompts import Prompts, load, load_with_toolbox
+from firedrill.agents.react.prompts import Prompts, load, load_live, load_with_toolbox
 from firedrill.agents.react.tools import specs, toolbox_specs
 from firedrill.agents.toolbox import EpisodeTools, ToolServer, read_toolbox, toolbox_config
 
@@ -69,7 +69,7 @@ class ReactAgent:
 
     def config(self) -> dict[str, Any]:
         """Everything that shapes its behaviour. Prices do not: they are in the notes of each episode."""
-        prompts = self._prompts()
+        prompts, live = self._prompts(), load_live()
         return {
             "agent": "react",
             "model": self.endpoint.model,
@@ -78,6 +78,7 @@ class ReactAgent:
             "settings": self.settings.to_json(),
             "context_window": self.window,
             "prompts": {"version": prompts.version, "digest": prompts.digest},
+            "prompts_on_call": {"version": live.version, "digest": live.digest},
             "toolbox": toolbox_config(self.toolbox),
             "loop": {
                 "summarise_at": SUMMARISE_AT,
@@ -87,7 +88,14 @@ class ReactAgent:
             },
         }
 
-    def _prompts(self) -> Prompts:
+    @property
+    def acts(self) -> bool:
+        """Whether it can be put on living worlds, where the toolbox of recordings has nothing to read."""
+        return self.toolbox == "shell"
+
+    def _prompts(self, *, live: bool = False) -> Prompts:
+        if live:
+            return load_live()
         return load_with_toolbox() if self.toolbox == "full" else load()
 
     @asynccontextmanager
@@ -116,7 +124,7 @@ class ReactAgent:
             InfrastructureError: the endpoint or the sandbox failed; the episode is tried again.
             InputError: the endpoint takes no request of ours at all (key, model name, a setting).
         """
-        prompts = self._prompts()
+        prompts = self._prompts(live=episode.living is not None)
         tools = self._tools.get(id(episode.meter))
         if tools is not None:
             tools.attach(episode.open_evidence)

@@ -20,7 +20,8 @@ from firedrill.agents.models import (
 )
 from firedrill.agents.react.acting import act
 from firedrill.agents.react.prompts import Prompts
-from firedrill.agents.toolbox.calls import EpisodeTools
+from firedrill.agents.react.tools import Toolset
+from firedrill.agents.task import answer_section, situation
 
 NOTICE_TURNS = 20
 """The last turns, in which every message says how many are left."""
@@ -39,7 +40,7 @@ class Loop:
     prompts: Prompts
     episode: Episode
     window: int
-    tools: EpisodeTools | None = None
+    tools: Toolset | None = None
     conversation: Conversation = field(init=False)
     task: str = field(init=False)
     proven: bool = False
@@ -56,13 +57,15 @@ class Loop:
     def __post_init__(self) -> None:
         self.conversation = Conversation(self.wire)
         task = self.episode.task
-        self.task = self.prompts.text(
-            "task",
-            home=task.home,
-            answer=task.answer,
-            turns=self.episode.limits.turns,
-            files="\n".join(f"- `{name}`" for name in task.files) or "- (nothing)",
-        )
+        known: dict[str, object] = {
+            "home": task.home,
+            "answer": task.answer,
+            "turns": self.episode.limits.turns,
+            "files": "\n".join(f"- `{name}`" for name in task.files) or "- (nothing)",
+        }
+        if task.living is not None:
+            known |= {"situation": situation(task.living).strip(), "handing_in": answer_section(task).strip()}
+        self.task = self.prompts.text("task", **known)
 
     async def run(self) -> AgentResult:
         """Work until the model finishes.
@@ -125,6 +128,7 @@ class Loop:
             )
         except Refused as refused:
             raise AgentError(f"the endpoint refused the conversation ({refused})") from None
+        await episode.meter.settle()
         self.proven = True
         self.unreported += not reply.reading.reported
         if reply.model:

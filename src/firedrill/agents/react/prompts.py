@@ -9,11 +9,15 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from firedrill.agents.task import task_digest
 from firedrill.core.digest import digest_of
 
 VERSION = "v1"
 TOOLBOX = "toolbox-v1"
 """What the task says beside, for a model that has the toolbox."""
+LIVE = "live-v1"
+"""What is said otherwise to a model that is on call."""
+_LIVE_NAMES = ("system", "task", "summarise")
 _BEFORE = "# What to hand in"
 NAMES = ("system", "task", "continue", "cut", "turns_left", "summarise", "summary", "dropped")
 
@@ -41,6 +45,17 @@ def load(version: str = VERSION) -> Prompts:
     texts = {name: folder.joinpath(f"{name}.md").read_text("utf-8").strip() for name in NAMES}
     tools: Any = yaml.safe_load(folder.joinpath("tools.yaml").read_text("utf-8"))
     return Prompts(version, texts, tools, digest_of({"texts": texts, "tools": tools}))
+
+
+@lru_cache(maxsize=4)
+def load_live(version: str = VERSION) -> Prompts:
+    """The texts of a version for a model that is on call."""
+    plain = load(version)
+    folder = resources.files("firedrill.agents.react").joinpath("prompts", LIVE)
+    own = {name: folder.joinpath(f"{name}.md").read_text("utf-8").strip() for name in _LIVE_NAMES}
+    texts = {**plain.texts, **own}
+    digest = digest_of({"texts": texts, "tools": plain.tools, "task": task_digest()})
+    return replace(plain, version=LIVE, texts=texts, digest=digest)
 
 
 @lru_cache(maxsize=4)

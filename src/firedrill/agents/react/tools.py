@@ -9,11 +9,15 @@ import json
 import posixpath
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from firedrill.agents.models.neutral import ToolCall, ToolSpec, clean
 from firedrill.agents.react.prompts import Prompts
+from firedrill.core.errors import InfrastructureError
 from firedrill.sandbox.base import CommandResult
+
+if TYPE_CHECKING:
+    from firedrill.tools import ToolResult
 
 SHELL = "run_shell"
 FINISH = "finish"
@@ -50,6 +54,27 @@ class Refusal:
     """A call that is not carried out, and what the model is told."""
 
     text: str
+
+
+class Toolset(Protocol):
+    """The function tools of one episode beside shell and finish; calls of one name may come at once."""
+
+    fault: InfrastructureError | None
+    """Why a call could not be answered, when that was the machine's doing."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Every tool."""
+
+    async def call(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
+        """Answer one call; a wrong one gets an error that says what to write instead.
+
+        Raises:
+            InfrastructureError: the machine failed.
+        """
+
+    def notes(self) -> dict[str, Any]:
+        """What the episode's record says of them."""
 
 
 def toolbox_specs() -> tuple[ToolSpec, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,10 @@ _PATIENCE = {
 _ENDLESS = frozenset({"kubectl get", "kubectl events", "kubectl logs"})
 """Commands that go on until somebody stops them: their streams end when patience does."""
 _OVER = ApiError(503, "ServiceUnavailable", "the time of this episode is up", {})
+_INTERVAL = re.compile(r"(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})([smhd]?)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_MS = 7 * 86_400_000
+_LONGEST_WAIT = 200
 _NO_AUDIT = b"00000000-0000-4000-a000-000000000000"
 _command: ContextVar[str] = ContextVar("command", default="")
 
@@ -205,4 +210,46 @@ class Bounded:
             await send_answer(send, failure(_OVER), _NO_AUDIT, head=scope["method"] == "HEAD")
 
 
-__all__ = ["Bounded", "EpisodeHost"]
+class ClockFace:
+    """The clock for programs in a sandbox, whose own shows another time; an ASGI application.
+
+    `GET /now` gives the moment, in whole seconds since the Unix epoch. `POST /wait` takes what `sleep` takes
+    (`90`, `1.5m`, `1m 30s`), lets so much time pass, and answers then.
+    """
+
+    def __init__(self, host: EpisodeHost) -> None:
+        self._host = host
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, as ASGI 3 has it."""
+        if scope["type"] != "http":
+            return
+        status, text = 404, "GET /now, POST /wait"
+        if (scope["method"], scope["path"]) == ("GET", "/now"):
+            status, text = 200, str(self._host.world.now // 1000)
+        elif (scope["method"], scope["path"]) == ("POST", "/wait"):
+            asked = (await receive()).get("body", b"")[:_LONGEST_WAIT].decode("utf-8", "replace")
+            ms = slept(asked)
+            status, text = (200, "") if ms is not None else (400, f"invalid time interval {asked!r}")
+            self._host.stir()
+            self._host.go_on(ms or 0)
+        body = text.encode()
+        head = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+
+def slept(text: str) -> int | None:
+    """How many ms `sleep` with these arguments takes; None where it would not take them."""
+    found = [_INTERVAL.fullmatch(word) for word in text.split()]
+    if not found:
+        return None
+    seconds = 0.0
+    for item in found:
+        if item is None:
+            return None
+        seconds += float(item[1]) * _UNITS[item[2] or "s"]
+    return min(round(seconds * 1000), _LONGEST_MS)
+
+
+__all__ = ["Bounded", "ClockFace", "EpisodeHost", "slept"]

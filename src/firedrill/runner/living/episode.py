@@ -15,8 +15,8 @@ from firedrill.core.errors import FiredrillError, InfrastructureError
 from firedrill.gateway.kubernetes import Gateway, Identity, Pace
 from firedrill.gateway.servers import running, unix_listener
 from firedrill.gateway.serving import watchers
-from firedrill.runner.living.clock import Bounded, EpisodeHost
-from firedrill.runner.living.protocol import Closed, EpisodeSpec, pack, read, told
+from firedrill.runner.living.clock import Bounded, ClockFace, EpisodeHost
+from firedrill.runner.living.protocol import CLOCK, Closed, EpisodeSpec, pack, read, told
 from firedrill.tools.authority import Authority, open_policy
 from firedrill.world.kube.api.request import User
 
@@ -68,6 +68,8 @@ class EpisodeProcess:
                 tls: ssl.SSLContext | None = self._scene.tls if name == "kubernetes" else None
                 on = unix_listener(Path(self._spec.folder) / name)
                 await stack.enter_async_context(running(Bounded(app, self._host), on, tls))
+            face = Bounded(ClockFace(self._host), self._host)
+            await stack.enter_async_context(running(face, unix_listener(Path(self._spec.folder) / CLOCK)))
             reader, self._writer = await asyncio.open_connection(sock=self._channel)
             self._tell({"event": "ready"})
             following = asyncio.create_task(self._host.follow())

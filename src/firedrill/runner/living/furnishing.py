@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from firedrill.agents.task import situation
 from firedrill.core.digest import digest_of
 from firedrill.core.errors import InfrastructureError
+from firedrill.runner.living.protocol import CLOCK
 from firedrill.sandbox.base import HOME, SandboxSpec, View
 
 if TYPE_CHECKING:
-    from firedrill.runner.living.protocol import EpisodeSpec
     from firedrill.runner.living.stage import LivingEpisode
 
 PORTS: Mapping[int, str] = {
@@ -28,32 +28,33 @@ PORTS: Mapping[int, str] = {
 """Where each API is inside of a sandbox, on 127.0.0.1: their usual ports."""
 KUBECONFIG = "kubeconfig"
 README = "README.md"
+CLOCK_PORT = 8641
+"""Where `date` and `sleep` of a sandbox find the incident's clock."""
+_WRAPPERS = ("date", "sleep")
 TOOLS = "/opt/on-call"
 _PATH = f"{TOOLS}:/usr/local/bin:/usr/bin:/bin"
 
 
-def furnish(
-    living: LivingEpisode, spec: EpisodeSpec, view: View, box: SandboxSpec
-) -> tuple[View, SandboxSpec]:
+def furnish(living: LivingEpisode, view: View, box: SandboxSpec) -> tuple[View, SandboxSpec]:
     """The view and the sandbox of an agent, with its world in them.
 
     Args:
         living: the episode.
-        spec: what it was made of.
         view: what is there beside.
         box: likewise.
 
     Raises:
         InfrastructureError: there is no kubectl on this machine.
     """
-    page = readme(living.alerts, living.stage.namespace, spec)
+    page = situation(living.on_call)
     texts = {**view.texts, README: page, KUBECONFIG: living.kubeconfig().decode()}
     # the kubeconfig holds a token of its own in each episode
     digest = digest_of({"entries": view.digest, "page": page})
     forwards = {port: living.sockets[name] for port, name in PORTS.items()}
+    forwards[CLOCK_PORT] = Path(living.spec.folder) / CLOCK
     return replace(view, texts=texts, digest=digest), replace(
         box,
-        mounts={**box.mounts, f"{TOOLS}/kubectl": kubectl()},
+        mounts={**box.mounts, f"{TOOLS}/kubectl": kubectl(), **wrappers(Path(living.spec.folder))},
         forwards={**box.forwards, **forwards},
         env={"PATH": _PATH, **box.env, "KUBECONFIG": f"{HOME}/{KUBECONFIG}"},
     )
@@ -82,26 +83,20 @@ def kubectl() -> Path:
     return found[0].path
 
 
-def readme(alerts: tuple[Mapping[str, Any], ...], namespace: str, spec: EpisodeSpec) -> str:
-    """The page that tells an agent what is going on and what is expected, as Markdown."""
-    from firedrill.tools.authority import open_policy
+def wrappers(folder: Path) -> dict[str, Path]:
+    """The programs of a shell that have to go by the incident's clock, written to a folder; by path inside.
 
-    text = resources.files("firedrill.runner.living").joinpath("data/readme.md").read_text("utf-8")
-    return Template(text).substitute(
-        alerts="\n\n".join(map(_told, alerts)) or "Users complain; no alert fires.",
-        namespace=namespace,
-        home=HOME,
-        authority=spec.authority,
-        title=open_policy(spec.authority).metadata.title,
-        read=f"{spec.read_ms / 1000:g}",
-        write=f"{spec.write_ms / 1000:g}",
-        minutes=f"{spec.cap_ms / 60_000:g}",
-    )
-
-
-def _told(alert: Mapping[str, Any]) -> str:
-    labels = ", ".join(f"{key}={item}" for key, item in alert["labels"].items() if key != "alertname")
-    return f"**{alert['name']}** fires since {alert['fired']}: {alert['description']}\n({labels})"
+    Raises:
+        OSError: they cannot be written.
+    """
+    mounts = {}
+    for name in _WRAPPERS:
+        text = resources.files("firedrill.runner.living").joinpath(f"data/{name}.sh").read_text("utf-8")
+        path = folder / f"{name}.sh"
+        path.write_text(text.replace("@CLOCK@", f"http://127.0.0.1:{CLOCK_PORT}"), "utf-8")
+        path.chmod(0o755)
+        mounts[f"{TOOLS}/{name}"] = path
+    return mounts
 
 
-__all__ = ["KUBECONFIG", "PORTS", "README", "TOOLS", "addresses", "furnish", "kubectl", "readme"]
+__all__ = ["KUBECONFIG", "PORTS", "README", "TOOLS", "addresses", "furnish", "kubectl", "wrappers"]

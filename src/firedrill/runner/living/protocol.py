@@ -13,6 +13,8 @@ import orjson
 from firedrill.core.errors import FiredrillError, InfrastructureError, InputError
 
 LENGTH = 4
+CLOCK = "clock"
+"""The socket of an episode's clock."""
 MAX_FRAME = 512 * 1024 * 1024
 """Bytes of one message; both ends are ours, so that a longer one is a defect."""
 
@@ -146,6 +148,7 @@ def raised(message: Message) -> FiredrillError:
 
 
 __all__ = [
+    "CLOCK",
     "LENGTH",
     "MAX_FRAME",
     "Closed",
