@@ -54,7 +54,7 @@ async def act(
         receipt.append("tool_call", id=call.id, name=call.name, arguments=call.arguments)
     work = {index: item for index, item in enumerate(items) if isinstance(item, Shell | Query)}
     outputs = await _work(episode, work, tools)
-    answer: AgentResult | None = None
+    answer = tools.ending if tools is not None else None
     results: list[ToolResult] = []
     for index, (call, item) in enumerate(zip(calls, items, strict=True)):
         output = outputs.get(index)
@@ -76,10 +76,11 @@ async def act(
             )
         else:
             if isinstance(item, Finish):
-                answer, text = await _finish(episode, item)
+                found, text = await _finish(episode, item)
+                refused, answer = found is None, found or answer
             else:
-                text = item.text if isinstance(item, Refusal) else ""
-            receipt.append("tool_result", id=call.id, content=text, refused=answer is None)
+                refused, text = True, item.text if isinstance(item, Refusal) else ""
+            receipt.append("tool_result", id=call.id, content=text, refused=refused)
         results.append(ToolResult(call.id, text))
     return results, answer
 

@@ -24,7 +24,7 @@ from firedrill.agents.react import options as read
 from firedrill.agents.react.acting import AT_ONCE, CALLS_LIMIT
 from firedrill.agents.react.loop import NOTICE_TURNS, SUMMARISE_AT, Loop
 from firedrill.agents.react.prompts import Prompts, load, load_live, load_with_toolbox
-from firedrill.agents.react.tools import specs, toolbox_specs
+from firedrill.agents.react.tools import Offer, live_offer, specs, toolbox_specs
 from firedrill.agents.toolbox import EpisodeTools, ToolServer, read_toolbox, toolbox_config
 
 OPTIONS = (
@@ -124,17 +124,25 @@ class ReactAgent:
             InfrastructureError: the endpoint or the sandbox failed; the episode is tried again.
             InputError: the endpoint takes no request of ours at all (key, model name, a setting).
         """
-        prompts = self._prompts(live=episode.living is not None)
+        if episode.living is not None:
+            async with live_offer(episode, self.toolbox) as offer:
+                return await self._converse(episode, offer)
         tools = self._tools.get(id(episode.meter))
-        if tools is not None:
-            tools.attach(episode.open_evidence)
+        if tools is None:
+            return await self._converse(episode, None)
+        tools.attach(episode.open_evidence)
+        return await self._converse(episode, Offer(tools, toolbox_specs()))
+
+    async def _converse(self, episode: Episode, offer: Offer | None) -> AgentResult:
+        prompts = self._prompts(live=episode.living is not None)
+        tools = offer.tools if offer is not None else None
         settings = self.settings
         if settings.seed is not None:
             settings = replace(settings, seed=(settings.seed + episode.seed) % 2**31)
         spec = WireSpec(
             model=self.endpoint.name,
             system=prompts.text("system"),
-            tools=specs(prompts) + (toolbox_specs() if tools is not None else ()),
+            tools=specs(prompts) + (offer.specs if offer is not None else ()),
             settings=settings,
             traits=self.endpoint.traits,
             max_tokens_name=self.endpoint.max_tokens_name,

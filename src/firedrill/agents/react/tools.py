@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ from firedrill.core.errors import InfrastructureError
 from firedrill.sandbox.base import CommandResult
 
 if TYPE_CHECKING:
+    from firedrill.agents.base import AgentResult, Episode
     from firedrill.tools import ToolResult
 
 SHELL = "run_shell"
@@ -59,8 +61,13 @@ class Refusal:
 class Toolset(Protocol):
     """The function tools of one episode beside shell and finish; calls of one name may come at once."""
 
-    fault: InfrastructureError | None
-    """Why a call could not be answered, when that was the machine's doing."""
+    @property
+    def fault(self) -> InfrastructureError | None:
+        """Why a call could not be answered, when that was the machine's doing."""
+
+    @property
+    def ending(self) -> AgentResult | None:
+        """What a call handed in: the episode ends with it once the other calls of its message are done."""
 
     @property
     def names(self) -> Collection[str]:
@@ -75,6 +82,23 @@ class Toolset(Protocol):
 
     def notes(self) -> dict[str, Any]:
         """What the episode's record says of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a model is offered beside shell and finish."""
+
+    tools: Toolset
+    specs: tuple[ToolSpec, ...]
+
+
+@asynccontextmanager
+async def live_offer(episode: Episode, toolbox: str) -> AsyncIterator[Offer | None]:
+    """The function tools over an episode's living world, open as long as the context lasts.
+
+    ``toolbox`` is the agent's option; with ``shell`` there are none.
+    """
+    yield None
 
 
 def toolbox_specs() -> tuple[ToolSpec, ...]:

@@ -34,6 +34,8 @@ class EpisodeTools:
         self.calls = 0
         self.fault: InfrastructureError | None = None
         """Why a call could not be answered, when that was the machine's doing."""
+        self.ending: None = None
+        """None of them hands in."""
         self.defects: list[str] = []
         """Errors of the tools themselves, by name of the tool; the caller was told that it failed."""
         self._open: OpenEvidence | None = None
