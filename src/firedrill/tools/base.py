@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -81,9 +81,47 @@ class Tool(Generic[P]):
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the parameters, without what only a program would read."""
-        found = {key: _simple(value) for key, value in self.parameters.model_json_schema().items()}
-        found["properties"] = {name: _simple(about) for name, about in found["properties"].items()}
-        return {key: value for key, value in found.items() if key not in ("title", "description")}
+        return schema_of(self.parameters)
+
+
+class Described(Protocol):
+    """A tool of either kind, over a recording or a living world, without what it does."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def description(self) -> str:
+        """What a reader is told of it."""
+
+    @property
+    def parameters(self) -> type[Paged]:
+        """What it takes."""
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the parameters."""
+
+
+def schema_of(parameters: type[BaseModel]) -> dict[str, Any]:
+    """JSON schema of parameters, without what only a program would read."""
+    found = {key: _simple(value) for key, value in parameters.model_json_schema().items()}
+    shapes = found.pop("$defs", {})
+    found["properties"] = {name: _simple(about) for name, about in found["properties"].items()}
+    found = {key: value for key, value in found.items() if key not in ("title", "description")}
+    return found if not shapes else _inlined(found, shapes)
+
+
+def _inlined(node: Any, shapes: Mapping[str, Any]) -> Any:
+    """Shapes written where they are referred to: not every endpoint follows references."""
+    if isinstance(node, list):
+        return [_inlined(item, shapes) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        shape = _simple(shapes[str(node["$ref"]).rpartition("/")[2]])
+        node = {**shape, **{key: value for key, value in node.items() if key != "$ref"}}
+    return {key: _inlined(value, shapes) for key, value in node.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from firedrill.core.errors import InputError
-from firedrill.tools.base import Answer, Paged, Tool, ToolResult
+from firedrill.tools.base import Answer, Described, Paged, Tool, ToolResult
 from firedrill.tools.case import Case
 from firedrill.tools.catalog import TOOLS
 from firedrill.tools.errors import Absent, Mistake
@@ -29,8 +29,13 @@ _COLUMNS = 60
 
 def schemas(style: Style = "openai") -> list[dict[str, Any]]:
     """Every tool as endpoints want to be told of it; the same descriptions and parameters in each style."""
+    return described(TOOLS.values(), style)
+
+
+def described(tools: Iterable[Described], style: Style = "openai") -> list[dict[str, Any]]:
+    """These tools, likewise."""
     found: list[dict[str, Any]] = []
-    for tool in TOOLS.values():
+    for tool in tools:
         about = {"name": tool.name, "description": tool.description}
         if style == "mcp":
             found.append({**about, "inputSchema": tool.schema()})
@@ -70,17 +75,10 @@ class Toolbox:
         """
         tool = TOOLS.get(name)
         if tool is None:
-            close = difflib.get_close_matches(str(name)[:60], TOOLS, 3, 0.4)
-            hint = f" Did you mean {', '.join(close)}?" if close else ""
-            return failure(f"there is no tool {clean(str(name), 60)!r}.{hint} Tools: {', '.join(TOOLS)}")
-        asked: object = arguments or {}
-        if not isinstance(asked, Mapping):
-            return failure(f"arguments must be an object. {usage(tool)}")
-        given = {str(key): value for key, value in asked.items() if value is not None}
-        try:
-            params: Paged = tool.parameters.model_validate(given)
-        except ValidationError as error:
-            return failure(f"{_explain(error, tool)}\n{usage(tool)}")
+            return unknown_tool(name, TOOLS)
+        params = read_arguments(tool, arguments)
+        if isinstance(params, ToolResult):
+            return params
         try:
             answer = tool.run(self.case, params)
         except Absent as absent:
@@ -98,7 +96,26 @@ def failure(problem: str) -> ToolResult:
     return ToolResult((), (), f"error: {problem}", notes=(problem,), error=True)
 
 
-def usage(tool: Tool[Any]) -> str:
+def unknown_tool(name: object, known: Collection[str]) -> ToolResult:
+    """The answer to a call of a tool that there is not."""
+    close = difflib.get_close_matches(str(name)[:60], known, 3, 0.4)
+    hint = f" Did you mean {', '.join(close)}?" if close else ""
+    return failure(f"there is no tool {clean(str(name), 60)!r}.{hint} Tools: {', '.join(known)}")
+
+
+def read_arguments(tool: Described, arguments: object) -> Paged | ToolResult:
+    """The parameters that a call gives, or what is wrong with them; null stands for not given."""
+    asked = arguments or {}
+    if not isinstance(asked, Mapping):
+        return failure(f"arguments must be an object. {usage(tool)}")
+    given = {str(key): value for key, value in asked.items() if value is not None}
+    try:
+        return tool.parameters.model_validate(given)
+    except ValidationError as error:
+        return failure(f"{_explain(error, tool)}\n{usage(tool)}")
+
+
+def usage(tool: Described) -> str:
     """The parameters of a tool in a few lines."""
     schema = tool.schema()
     required = schema.get("required", [])
@@ -115,7 +132,7 @@ def usage(tool: Tool[Any]) -> str:
     return "\n".join(lines)
 
 
-def _explain(error: ValidationError, tool: Tool[Any]) -> str:
+def _explain(error: ValidationError, tool: Described) -> str:
     problems = []
     for item in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in item["loc"]) or "arguments"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
 
 from pydantic import Field
 
@@ -59,7 +59,7 @@ def _run(case: Case, params: TopologyParams) -> Answer:
     rows: list[tuple[object, ...]] = []
     for side in ("downstream", "upstream"):
         if params.direction in ("both", side):
-            for hop, edge in _walk(case, start, side, wanted, params.depth):
+            for hop, edge in walk(case, start, side, wanted, params.depth):
                 far = edge.target if side == "downstream" else edge.source
                 rows.append((side, hop, edge.source, edge.type, edge.target, well.get(far)))
     if start not in case.inventory:
@@ -79,7 +79,21 @@ def _summary(case: Case) -> Answer:
     return Answer(("what", "kind", "count"), rows, ("name an entity to see what is joined to it",))
 
 
-def _walk(case: Case, start: str, side: str, types: frozenset[str], depth: int) -> Iterator[tuple[int, Edge]]:
+class Joined(Protocol):
+    """What is joined to what, by the id of either end."""
+
+    @property
+    def edges_from(self) -> Mapping[str, Sequence[Edge]]:
+        """Edges that begin there."""
+
+    @property
+    def edges_to(self) -> Mapping[str, Sequence[Edge]]:
+        """Edges that end there."""
+
+
+def walk(
+    case: Joined, start: str, side: str, types: frozenset[str], depth: int
+) -> Iterator[tuple[int, Edge]]:
     """Edges by breadth, each once, away from ``start`` along or against their direction."""
     seen = {start}
     queue = deque([(start, 0)])
@@ -110,7 +124,7 @@ def _paths(case: Case, start: str, end: str, types: frozenset[str], notes: list[
     return Answer(columns, rows, tuple(notes))
 
 
-def shortest_paths(case: Case, start: str, end: str, types: frozenset[str]) -> Sequence[Sequence[Edge]]:
+def shortest_paths(case: Joined, start: str, end: str, types: frozenset[str]) -> Sequence[Sequence[Edge]]:
     """The shortest ways between two entities, edges taken in either direction; at most twenty.
 
     What many share (nodes, service accounts, configuration, quotas) joins things that have nothing to do with
@@ -120,7 +134,7 @@ def shortest_paths(case: Case, start: str, end: str, types: frozenset[str]) -> S
 
 
 def _shortest(
-    case: Case, start: str, end: str, types: frozenset[str], closed: frozenset[str]
+    case: Joined, start: str, end: str, types: frozenset[str], closed: frozenset[str]
 ) -> Sequence[Sequence[Edge]]:
     before: dict[str, list[tuple[str, Edge]]] = {start: []}
     level = [start]
