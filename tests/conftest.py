@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,41 @@ def shared_reference() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def once_for_all(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``once_for_all("name", make)``: a folder that one of the processes makes, read-only by agreement."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def find(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / "shared" / name
+        folder.parent.mkdir(exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                staging = Path(tempfile.mkdtemp(dir=folder.parent)) / "made"
+                with _not_followed():
+                    make(staging)
+                staging.rename(folder)
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def recorded_suite(once_for_all: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A suite of one incident, lite-018 (a Service is deleted): a world recorded with everything, of which little."""
+    from firedrill.suites import open_suite
+    from firedrill.suites.exporting import Amount
+    from firedrill.suites.exporting.suite import export_suite
+
+    def make(out: Path) -> None:
+        small = Amount(traces=0.005, metrics_ms=300_000, logs=0.005)
+        export_suite(open_suite("lite"), out, names=["lite-018"], amount=small, processes=1)
+
+    return once_for_all("recorded-suite", make)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests begin first: what is long and begins last, everyone waits for."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
@@ -88,13 +125,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Slow tests run without coverage: following each branch of whole hours would treble their time."""
-    coverage = sys.modules.get("coverage")
-    following = coverage.Coverage.current() if coverage and item.get_closest_marker("slow") else None
-    if following is None:
+    with _not_followed() if item.get_closest_marker("slow") else nullcontext():
         return (yield)
+
+
+@contextmanager
+def _not_followed() -> Iterator[None]:
+    coverage = sys.modules.get("coverage")
+    following = coverage.Coverage.current() if coverage else None
+    if following is None:
+        yield
+        return
     following.stop()
     try:
-        return (yield)
+        yield
     finally:
         following.start()
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from firedrill.cli import main
+from firedrill.snapshot import LogRow, ObjectRow, write_incident
 
 TRUTH = """
 groups:
@@ -31,6 +33,28 @@ def _answer(tmp_path: Path, *names: str) -> str:
     path = tmp_path / "agent_output.json"
     path.write_text(json.dumps({"contributing_factors": [{"name": name} for name in names]}))
     return str(path)
+
+
+def _suite(tmp_path: Path) -> Path:
+    """One incident: a pod and the two Services of the truth."""
+    objects = [
+        {
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": "shop", "uid": f"uid-{number}"},
+        }
+        for number, (kind, name) in enumerate(
+            [("Pod", "cart-6d4f9b7c55-abcde"), ("Service", "cart"), ("Service", "web")]
+        )
+    ]
+    moment = 1_780_000_000_000_000_000
+    write_incident(
+        tmp_path / "suite" / "Scenario-1",
+        objects=[ObjectRow(moment, item, f"{item['kind']}s".lower()) for item in objects],
+        logs=[LogRow(moment, "no such cart", "web")],
+        ground_truth=yaml.safe_load(TRUTH),
+    )
+    return tmp_path / "suite"
 
 
 def _json(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -166,9 +190,8 @@ def test_a_folder_of_answers_becomes_a_run(tmp_path: Path, capsys: pytest.Captur
     from firedrill.core.truth import parse_truth_text
     from firedrill.grading import matcher_for, synthesise
     from firedrill.suites import open_suite
-    from firedrill.suites.generator import generate_suite
 
-    suite = generate_suite(tmp_path / "suite", count=1, seed=1, scale=0.05)
+    suite = _suite(tmp_path)
     (scenario,) = open_suite(suite).scenarios
     matcher = matcher_for(parse_truth_text(scenario.truth_text, "t")[0])
     names = [synthesise(matcher, root) for root in matcher.roots]
@@ -201,9 +224,8 @@ def test_an_incident_adds_nearness_and_checks_the_label(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from firedrill.suites import open_suite
-    from firedrill.suites.generator import generate_suite
 
-    (scenario,) = open_suite(generate_suite(tmp_path / "suite", count=1, seed=1, scale=0.05)).scenarios
+    (scenario,) = open_suite(_suite(tmp_path)).scenarios
     truth = tmp_path / "t.yaml"
     truth.write_text(scenario.truth_text)
     answer = _answer(tmp_path, "shop/Pod/nobody")
