@@ -6,6 +6,7 @@ tokens and money but no turn, for they do no work.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from firedrill.agents.base import AgentError, AgentResult, Episode
@@ -15,6 +16,7 @@ from firedrill.agents.models import (
     Refused,
     Reply,
     Session,
+    ToolCall,
     ToolResult,
     Wire,
 )
@@ -56,6 +58,10 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.conversation = Conversation(self.wire)
+        self.task = self.told()
+
+    def told(self) -> str:
+        """The task, as the model reads it."""
         task = self.episode.task
         known: dict[str, object] = {
             "home": task.home,
@@ -65,7 +71,11 @@ class Loop:
         }
         if task.living is not None:
             known |= {"situation": situation(task.living).strip(), "handing_in": answer_section(task).strip()}
-        self.task = self.prompts.text("task", **known)
+        return self.prompts.text("task", **known)
+
+    async def act(self, calls: Sequence[ToolCall]) -> tuple[list[ToolResult], AgentResult | None]:
+        """Carry out the calls of one message; gives the result that ends the work, if one does."""
+        return await act(self.episode, calls, self.tools)
 
     async def run(self) -> AgentResult:
         """Work until the model finishes.
@@ -88,7 +98,7 @@ class Loop:
             if not reply.calls:
                 self._nudge(reply)
                 continue
-            results, answer = await act(self.episode, reply.calls, self.tools)
+            results, answer = await self.act(reply.calls)
             if answer is not None:
                 return answer
             if notice := self._turns_left():
