@@ -1,0 +1,172 @@
+"""A shift on call: look, diagnose, mend by careful steps, see whether it helped, and say what was done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from firedrill.agents.oncall.asking import Asker
+from firedrill.agents.oncall.doing import Done, Hand
+from firedrill.agents.oncall.earlier import past
+from firedrill.agents.oncall.moves import steps_for
+from firedrill.agents.oncall.moves.workloads import restart
+from firedrill.agents.oncall.recording import Recording, record
+from firedrill.agents.oncall.settings import load_settings
+from firedrill.agents.oncall.steps import Action, Scene, Step
+from firedrill.agents.oncall.tables import evidence
+from firedrill.agents.oncall.watching import Health, Watch
+from firedrill.agents.sleuth.engine import Diagnosis, investigate
+from firedrill.agents.sleuth.ranking import Suspect
+from firedrill.tools.evidence import RecordedEvidence
+
+MINUTE_MS = 60_000
+ROUNDS = 4
+"""Looks around at most."""
+STEPS = 6
+"""Steps at most."""
+HOPEFUL_MINUTES = 12
+"""How long alerts may take to clear after a step that clearly helped."""
+DOUBTFUL_MINUTES = 5
+"""How long a step may take to show that it helps."""
+CALM_MINUTES = 2
+RESERVE_MINUTES = 8.0
+_LIKELY = 0.04
+"""Suspects below that probability are left alone."""
+
+
+@dataclass
+class Shift:
+    """What happened in one episode.
+
+    Attributes:
+        diagnosis: of the last look.
+        first: of the first look.
+        tried: steps in their order.
+        cleared: whether nothing fires at the end.
+        notes: in words, for the receipt.
+    """
+
+    asker: Asker
+    say: Callable[[str, str], None] = lambda title, text: None
+    first: Diagnosis | None = None
+    diagnosis: Diagnosis | None = None
+    tried: list[Done] = field(default_factory=list)
+    cleared: bool = False
+    reason: str = ""
+    helpless: list[str] = field(default_factory=list)
+
+    async def work(self) -> None:
+        """Everything, until nothing fires or nothing safe is left."""
+        site = self.asker.site
+        end = await site.now() + int((site.minutes - RESERVE_MINUTES) * MINUTE_MS)
+        handled: set[str] = set()
+        for number in range(ROUNDS):
+            scene = await self._look(number)
+            watch = Watch(self.asker, scene.onset)
+            steps = self._plan(scene, handled, first=number == 0)
+            if not steps:
+                self.reason = self._why_not()
+                break
+            before = await watch.look()
+            for step in steps:
+                handled.add(step.cause)
+                await self._step(scene, step)
+            if await self._settles(watch, before, end):
+                self.cleared = True
+                break
+            if await site.now() >= end or len(self.tried) >= STEPS:
+                self.reason = "the alerts still fire, and what seemed safe has been tried"
+                break
+        if not self.cleared and not self.reason:
+            self.reason = "the alerts still fire"
+
+    async def _look(self, number: int) -> Scene:
+        settings = load_settings()
+        found = await record(self.asker, settings)
+        before = past(found, settings.past_s)
+        self.diagnosis = await asyncio.to_thread(_investigated, found, before)
+        self.first = self.first or self.diagnosis
+        onset = self.first.case.onset
+        self.say("Look", f"look {number + 1}: {len(found.all())} objects, {self.asker.count} requests so far")
+        return Scene(
+            found, before, onset.replace(tzinfo=UTC).timestamp() if onset else found.onset or found.now
+        )
+
+    def _plan(self, scene: Scene, handled: set[str], *, first: bool) -> list[Step]:
+        """A step for each cause that is named; where none of these has any, for the likeliest that has."""
+        assert self.diagnosis is not None
+        causes = [cause for cause in self.diagnosis.causes if self._top(cause) not in handled]
+        out: list[Step] = []
+        for cause in causes:
+            found = steps_for(scene, self._top(cause), cause.reasons[0].hypothesis.summary)
+            if found:
+                out.append(found[0])
+            else:
+                self.helpless.append(cause.entity)
+        if out:
+            return out[: STEPS - len(self.tried)]
+        if first and causes and self.diagnosis.confidence >= 0.8:
+            return []
+        for suspect in self.diagnosis.suspects:
+            if suspect.probability < _LIKELY or self._top(suspect) in handled:
+                continue
+            found = steps_for(scene, self._top(suspect), suspect.reasons[0].hypothesis.summary)
+            if found:
+                return found[:1]
+        return []
+
+    def _top(self, suspect: Suspect) -> str:
+        assert self.diagnosis is not None
+        return self.diagnosis.case.top(suspect.entity)
+
+    def _why_not(self) -> str:
+        if self.helpless:
+            return f"nothing that is safe to do through the API mends {', '.join(self.helpless)}"
+        return "nothing in the evidence says what could be mended"
+
+    async def _step(self, scene: Scene, step: Step) -> None:
+        hand = Hand(self.asker)
+        done = await hand.do(step)
+        self.tried.append(done)
+        self.say("Step", f"{step.what}\nbecause {step.why}\n{done.refused or 'done'}")
+        if done.refused:
+            return
+        moment = datetime.fromtimestamp(await self.asker.site.now() / 1000, UTC)
+        for workload in step.workloads:
+            again: Action | None = restart(scene, workload, moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            if again is not None:
+                await hand.do(Step(workload, f"{workload}: start its pods anew", step.what, (again,)))
+
+    async def _settles(self, watch: Watch, before: Health, end: int) -> bool:
+        """Wait until nothing fires; whether it came to that. Without any sign of help, not for long."""
+        site = self.asker.site
+        if not any(not done.refused for done in self.tried):
+            return False
+        waited = 0
+        while waited < HOPEFUL_MINUTES and await site.now() < end:
+            await site.wait(MINUTE_MS)
+            waited += 1
+            if not await watch.firing():
+                await site.wait(CALM_MINUTES * MINUTE_MS)
+                if not await watch.firing():
+                    return True
+            if waited == DOUBTFUL_MINUTES and not (await watch.look()).better_than(before):
+                await self._take_back()
+                return False
+        return False
+
+    async def _take_back(self) -> None:
+        """What was only guessed and did not help is as it was before."""
+        hand = Hand(self.asker)
+        for done in reversed(self.tried):
+            if done.step.guessed and not done.refused and not done.undone:
+                await hand.undo(done)
+                self.say("Taken back", done.step.what)
+
+
+def _investigated(found: Recording, before: Any) -> Diagnosis:
+    with evidence(found, before) as tables:
+        return investigate(RecordedEvidence(tables))
