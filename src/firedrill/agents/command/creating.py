@@ -48,7 +48,7 @@ def create(spec: str, options: Mapping[str, Any]) -> Agent:
     mounts = _mounts(description, base, source)
     digests |= {target: list_mount(path) for target, path in mounts.items()}
     proxy = _proxy(description, given, base, source)
-    toolbox = read_toolbox({"toolbox": given.get("toolbox", description.toolbox)})
+    toolbox = read_toolbox({"toolbox": given.get("toolbox", description.toolbox)}, ("shell", "full"))
     return CommandAgent(
         name=_name(description, program.argv, given, proxy) + ("+tools" if toolbox == "full" else ""),
         argv=program.argv,

@@ -25,7 +25,8 @@ from firedrill.agents.react.acting import AT_ONCE, CALLS_LIMIT
 from firedrill.agents.react.loop import NOTICE_TURNS, SUMMARISE_AT, Loop
 from firedrill.agents.react.prompts import Prompts, load, load_live, load_with_toolbox
 from firedrill.agents.react.tools import Offer, live_offer, specs, toolbox_specs
-from firedrill.agents.toolbox import EpisodeTools, ToolServer, read_toolbox, toolbox_config
+from firedrill.agents.toolbox import ON_WORLDS, EpisodeTools, ToolServer, read_toolbox, toolbox_config
+from firedrill.core.errors import InputError
 
 OPTIONS = (
     "model",
@@ -44,6 +45,9 @@ OPTIONS = (
 )
 """What :func:`create` takes."""
 
+_SUFFIX = {"shell": "", "full": "+tools", "live": "+live", "nl": "+nl"}
+"""What the name says of the toolbox."""
+
 
 @dataclass(frozen=True)
 class ReactAgent:
@@ -57,7 +61,8 @@ class ReactAgent:
     """``option``, ``table`` or ``default``."""
     client: ModelClient = field(repr=False)
     toolbox: str = "shell"
-    """``shell``, or ``full``: the toolbox too, as function tools and as a command in the sandbox."""
+    """``shell``; ``full``: the toolbox too, as function tools and as a command in the sandbox; on living
+    worlds ``live`` or ``nl``: function tools too, plain or in natural language."""
     privileged: bool = False
     _tools: dict[int, EpisodeTools] = field(default_factory=dict, repr=False, compare=False)
     """The toolbox of each open episode, by the identity of its meter."""
@@ -65,11 +70,11 @@ class ReactAgent:
     @property
     def name(self) -> str:
         """``react:provider/model``, and whether it has the toolbox."""
-        return f"react:{self.endpoint.model}" + ("+tools" if self.toolbox == "full" else "")
+        return f"react:{self.endpoint.model}" + _SUFFIX[self.toolbox]
 
     def config(self) -> dict[str, Any]:
         """Everything that shapes its behaviour. Prices do not: they are in the notes of each episode."""
-        prompts, live = self._prompts(), load_live()
+        prompts, live = self._prompts(), self._prompts(live=True)
         return {
             "agent": "react",
             "model": self.endpoint.model,
@@ -91,11 +96,11 @@ class ReactAgent:
     @property
     def acts(self) -> bool:
         """Whether it can be put on living worlds, where the toolbox of recordings has nothing to read."""
-        return self.toolbox == "shell"
+        return self.toolbox in ON_WORLDS
 
     def _prompts(self, *, live: bool = False) -> Prompts:
         if live:
-            return load_live()
+            return load_live(toolbox=self.toolbox in ("live", "nl"))
         return load_with_toolbox() if self.toolbox == "full" else load()
 
     @asynccontextmanager
@@ -125,25 +130,35 @@ class ReactAgent:
             InputError: the endpoint takes no request of ours at all (key, model name, a setting).
         """
         if episode.living is not None:
-            async with live_offer(episode, self.toolbox) as offer:
+            settings = self._settings(episode)
+            async with live_offer(episode, self.toolbox, self.client, settings) as offer:
                 return await self._converse(episode, offer)
+        if self.toolbox in ("live", "nl"):
+            raise InputError(
+                f"toolbox={self.toolbox} is about living worlds, and this is a recorded incident",
+                field="toolbox",
+                mend="use toolbox=full",
+            )
         tools = self._tools.get(id(episode.meter))
         if tools is None:
             return await self._converse(episode, None)
         tools.attach(episode.open_evidence)
         return await self._converse(episode, Offer(tools, toolbox_specs()))
 
+    def _settings(self, episode: Episode) -> Settings:
+        seed = self.settings.seed
+        if seed is None:
+            return self.settings
+        return replace(self.settings, seed=(seed + episode.seed) % 2**31)
+
     async def _converse(self, episode: Episode, offer: Offer | None) -> AgentResult:
         prompts = self._prompts(live=episode.living is not None)
         tools = offer.tools if offer is not None else None
-        settings = self.settings
-        if settings.seed is not None:
-            settings = replace(settings, seed=(settings.seed + episode.seed) % 2**31)
         spec = WireSpec(
             model=self.endpoint.name,
             system=prompts.text("system"),
             tools=specs(prompts) + (offer.specs if offer is not None else ()),
-            settings=settings,
+            settings=self._settings(episode),
             traits=self.endpoint.traits,
             max_tokens_name=self.endpoint.max_tokens_name,
         )
@@ -180,8 +195,8 @@ def create(options: Mapping[str, Any], *, retry: Retry | None = None) -> ReactAg
     ``model`` (``provider/model``) is needed; ``base_url``, ``protocol``, ``temperature``, ``top_p``,
     ``seed``, ``reasoning_effort``, ``max_output_tokens``, ``context_window`` (tokens), ``parallel``
     (whether the model may call tools in parallel), ``prices`` (a YAML file) and ``price``
-    (``input=1,output=2,cached=0.1``, US dollars per million tokens) and ``toolbox`` (``shell`` or ``full``)
-    are not.
+    (``input=1,output=2,cached=0.1``, US dollars per million tokens) and ``toolbox`` (``shell``, ``full``,
+    ``live`` or ``nl``) are not.
 
     Raises:
         InputError: for an option that is unknown or wrong, or a key that is missing.

@@ -18,7 +18,9 @@ TOOLBOX = "toolbox-v1"
 LIVE = "live-v1"
 """What is said otherwise to a model that is on call."""
 _LIVE_NAMES = ("system", "task", "summarise")
+LIVE_TOOLBOX = "live-toolbox-v1"
 _BEFORE = "# What to hand in"
+_BEFORE_WORK = "## How you work"
 NAMES = ("system", "task", "continue", "cut", "turns_left", "summarise", "summary", "dropped")
 
 
@@ -48,14 +50,20 @@ def load(version: str = VERSION) -> Prompts:
 
 
 @lru_cache(maxsize=4)
-def load_live(version: str = VERSION) -> Prompts:
-    """The texts of a version for a model that is on call."""
+def load_live(version: str = VERSION, *, toolbox: bool = False) -> Prompts:
+    """The texts of a version for a model that is on call, with or without tools beside the shell."""
     plain = load(version)
-    folder = resources.files("firedrill.agents.react").joinpath("prompts", LIVE)
+    prompts = resources.files("firedrill.agents.react").joinpath("prompts")
+    folder = prompts.joinpath(LIVE)
     own = {name: folder.joinpath(f"{name}.md").read_text("utf-8").strip() for name in _LIVE_NAMES}
     texts = {**plain.texts, **own}
+    version = LIVE
+    if toolbox:
+        version = f"{LIVE}+{LIVE_TOOLBOX}"
+        about = prompts.joinpath(f"{LIVE_TOOLBOX}.md").read_text("utf-8").strip()
+        texts["task"] = texts["task"].replace(_BEFORE_WORK, f"{about}\n\n{_BEFORE_WORK}", 1)
     digest = digest_of({"texts": texts, "tools": plain.tools, "task": task_digest()})
-    return replace(plain, version=LIVE, texts=texts, digest=digest)
+    return replace(plain, version=version, texts=texts, digest=digest)
 
 
 @lru_cache(maxsize=4)

@@ -19,6 +19,7 @@ from firedrill.sandbox.base import CommandResult
 
 if TYPE_CHECKING:
     from firedrill.agents.base import AgentResult, Episode
+    from firedrill.agents.models import ModelClient, Settings
     from firedrill.tools import ToolResult
 
 SHELL = "run_shell"
@@ -93,12 +94,21 @@ class Offer:
 
 
 @asynccontextmanager
-async def live_offer(episode: Episode, toolbox: str) -> AsyncIterator[Offer | None]:
+async def live_offer(
+    episode: Episode, toolbox: str, client: ModelClient, settings: Settings
+) -> AsyncIterator[Offer | None]:
     """The function tools over an episode's living world, open as long as the context lasts.
 
-    ``toolbox`` is the agent's option; with ``shell`` there are none.
+    ``toolbox`` is the agent's option; with ``shell`` there are none. ``client`` is asked, with
+    ``settings``, to translate where tools are in natural language.
     """
-    yield None
+    if toolbox == "shell":
+        yield None
+        return
+    from firedrill.agents.live import live_tools
+
+    async with live_tools(episode, toolbox, client, settings) as tools:
+        yield Offer(tools, tools.specs)
 
 
 def toolbox_specs() -> tuple[ToolSpec, ...]:
