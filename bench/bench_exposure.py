@@ -16,13 +16,13 @@ import uvicorn
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+import recorded
 from firedrill.agents.base import Meter
 from firedrill.agents.toolbox import EpisodeTools, ToolServer
 from firedrill.cli._listening import listen
 from firedrill.core.episode import Limits
 from firedrill.sandbox import SandboxSpec, View, open_workspace
-from firedrill.snapshot import find_incidents, open_incident
-from firedrill.suites.generator import generate_suite
+from firedrill.snapshot import open_incident
 from firedrill.tools import RecordedEvidence, Toolbox
 from firedrill.tools.mcp import PATH, http_application
 from table import show
@@ -103,8 +103,7 @@ async def http(folder: Path) -> float:
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as place:
-        suite = generate_suite(Path(place) / "suite", count=1, seed=7, scale=0.3)
-        folder = find_incidents(suite)[0].path
+        folder = recorded.incident(Path(place) / "incident")
         plain = await python(folder)
         inside, command = await sandbox(folder)
         words = ["-m", "firedrill", "mcp", str(folder)]

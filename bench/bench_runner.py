@@ -9,11 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import recorded
 from firedrill.agents import AgentRequest
 from firedrill.records import RunFolder, verify
 from firedrill.runner import run, score
 from firedrill.suites import Suite, open_suite
-from firedrill.suites.generator import generate_suite
 from table import Row, show
 
 SCENARIOS = 20
@@ -31,7 +31,7 @@ def episodes(suite: Suite, out: Path, agent: str, repeats: int) -> tuple[float, 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="firedrill-bench-"))
     try:
-        suite = open_suite(generate_suite(folder / "suite", count=SCENARIOS, seed=7, scale=0.05))
+        suite = open_suite(recorded.suite(folder / "suite", SCENARIOS))
         rows: list[Row] = []
         cold, _ = episodes(suite, folder / "cold", "null", 1)
         rows.append(

@@ -27,13 +27,13 @@ Figures = dict[str, float]
 
 def traces(megabytes: float) -> Path:
     """The folder of an incident with one traces table of so many megabytes, written once."""
-    from firedrill.suites.generator import write_traces
+    from recorded import large_traces
 
     folder = OUT / f"traces-{megabytes:g}" / "Scenario-1"
     table = folder / "otel_traces_raw.tsv"
     if not table.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_traces(folder / "unfinished", megabytes=megabytes, seed=7).rename(table)
+        large_traces(folder / "unfinished", megabytes).rename(table)
     return folder
 
 

@@ -10,12 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import recorded
 from firedrill.suites import lint_suite, open_suite
-from firedrill.suites.generator import generate_suite
 from table import Row, show
 
 SCENARIOS = 129
-DISTINCT = 12
 PADDING = 2_000_000
 """Bytes of log lines per incident, so that there is something to digest."""
 
@@ -23,13 +22,9 @@ _OPEN = "import sys; from firedrill.suites import open_suite; open_suite(sys.arg
 
 
 def build(root: Path) -> Path:
-    """A suite of many incidents: generated ones, copied, each with logs of its own."""
-    made = sorted(
-        (generate_suite(root / "made", count=DISTINCT, seed=7, scale=0.1) / "sre").glob("Scenario-*")
-    )
-    for number in range(SCENARIOS):
-        folder = root / "suite" / f"Scenario-{number + 1}"
-        shutil.copytree(made[number % DISTINCT], folder)
+    """A suite of many incidents: one, copied, each with logs of its own."""
+    folders = sorted(recorded.suite(root / "suite", SCENARIOS).glob("Scenario-*"))
+    for number, folder in enumerate(folders):
         line = f"2026-01-01 00:00:00\tincident {number}, all is well\n"
         with (folder / "otel_logs_raw.tsv").open("a") as logs:
             logs.write(line * (PADDING // len(line)))

@@ -1,4 +1,4 @@
-"""Every tool of the toolbox on a generated incident of 1 GB, once it is in the cache.
+"""Every tool of the toolbox on a recorded incident of 1 GB, once it is in the cache.
 
 ``FIREDRILL_BENCH_INCIDENT`` and ``FIREDRILL_BENCH_CACHE`` name a folder with the incident and a cache to use
 again; without them both are made and thrown away.
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import recorded
 from firedrill.snapshot import Incident, open_incident
-from firedrill.suites.generator import generate_incident
 from firedrill.tools import RecordedEvidence, Toolbox
 from table import Row, show
 
@@ -81,7 +81,7 @@ def main() -> None:
     try:
         given = os.environ.get("FIREDRILL_BENCH_INCIDENT")
         cache = Path(os.environ.get("FIREDRILL_BENCH_CACHE") or scratch / "cache")
-        folder = Path(given) if given else generate_incident(scratch / "incident", megabytes=MEGABYTES)
+        folder = Path(given) if given else recorded.large_incident(scratch / "incident", MEGABYTES)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         started = time.perf_counter()
         with open_incident(folder, cache_dir=cache) as incident:

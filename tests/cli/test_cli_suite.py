@@ -156,25 +156,6 @@ def test_pull_without_the_client_or_with_an_unknown_name(
     assert "pip install 'firedrill[hub]'" in err
 
 
-def test_generate_writes_a_suite_that_opens_and_lints(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    arguments = ("--count", 1, "--scale", 0.05, "--seed", 3, "--name", "tiny")
-    made = as_json(capsys, "generate", "--backend", "snapshot", "--out", tmp_path / "a", *arguments)
-    assert (made["name"], len(made["scenarios"])) == ("tiny", 1)
-    assert made["provenance"]["seed"] == 3
-    code, out, _ = call(capsys, "generate", "--backend", "snapshot", "--out", tmp_path / "b", *arguments)
-    assert code == 0
-    assert "1 scenarios" in out
-    assert as_json(capsys, "show", tmp_path / "b")["digest"] == made["digest"], (
-        "the same seed, the same suite"
-    )
-    assert call(capsys, "lint", tmp_path / "a")[0] == 0
-    code, _, err = call(capsys, "generate", "--backend", "snapshot", "--out", tmp_path / "a")
-    assert code == 2
-    assert "not empty" in err
-
-
 def test_generate_makes_scenarios_of_worlds_and_tells_what_was_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,10 +188,11 @@ def test_generate_makes_scenarios_of_worlds_and_tells_what_was_refused(
     shown = as_json(capsys, "show", tmp_path / "a")
     assert shown["scenarios"][0]["metadata"]["class"] == "routing"
     assert call(capsys, "lint", tmp_path / "a")[0] == 0
-    for wrong in (("--backend", "paper"), ("--domain", "finops")):
+    for wrong in (("--backend", "paper"), ("--backend", "snapshot"), ("--domain", "finops")):
         code, _, err = call(capsys, "generate", "--out", tmp_path / "b", *wrong)
         assert code == 2
         assert wrong[0] in err
+    assert "suite export" in call(capsys, "generate", "--backend", "snapshot")[2]
 
 
 def test_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:

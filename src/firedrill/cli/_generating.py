@@ -1,4 +1,4 @@
-"""What ``firedrill suite generate`` does: suites of recorded incidents, and of living worlds."""
+"""What ``firedrill suite generate`` does: suites of living worlds."""
 
 from __future__ import annotations
 
@@ -11,27 +11,6 @@ if TYPE_CHECKING:
     from firedrill.suites.living.generating import Generated, Wanted
 
 _SHOWN = 5
-
-
-def snapshots(out: Path, *, count: int, seed: int, scale: float, name: str) -> Suite:
-    """Write recorded incidents of which there never was a world."""
-    from firedrill.cli.suite import _bar
-    from firedrill.core.errors import InputError
-    from firedrill.suites import open_suite
-    from firedrill.suites.generator import generate_suite
-
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("is there already and not empty", source=str(out), mend="name another --out")
-    with _bar("writing", "incidents") as tick:
-        path = generate_suite(
-            out,
-            count=count,
-            seed=seed,
-            scale=scale,
-            name=name,
-            progress=lambda done, total: tick(done, total, ""),
-        )
-    return open_suite(path)
 
 
 def worlds(wanted: Wanted, out: Path, *, processes: int, quiet: bool) -> Suite:

@@ -217,34 +217,26 @@ def generate(
         bool, typer.Option(help="prove causes by healing them, and nothing else; takes some times as long")
     ] = True,
     processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="how many work at once")] = 2,
-    backend: Annotated[
-        str, typer.Option(help="world: scenarios of living worlds; snapshot: recorded incidents without one")
-    ] = "world",
-    scale: Annotated[
-        float, typer.Option(min=0.01, help="of snapshots: how much telemetry, 1 is a small incident")
-    ] = 1.0,
+    backend: Annotated[str, typer.Option(help="world: scenarios of living worlds")] = "world",
     name: Annotated[str, typer.Option(help="the suite's name")] = "generated",
     as_json: _AS_JSON = False,
 ) -> None:
     """Write new scenarios with their ground truths; goes on where it was interrupted."""
     from firedrill.cli import _generating
     from firedrill.core.errors import InputError
+    from firedrill.suites.living.drafting import Choice
+    from firedrill.suites.living.generating import Wanted
 
     if domain != "sre":
         raise InputError(f"nothing is generated for {domain!r}", field="--domain", mend="take sre")
     if backend == "snapshot":
-        suite = _generating.snapshots(out, count=count, seed=seed, scale=scale, name=name)
-    elif backend == "world":
-        from firedrill.suites.living.drafting import Choice
-        from firedrill.suites.living.generating import Wanted
-
-        choice = Choice(
-            seed, difficulty, tuple(application or ()), tuple(mechanism or ()), life, red_herrings
-        )
-        wanted = Wanted(choice, count, name, certificate)
-        suite = _generating.worlds(wanted, out, processes=processes, quiet=as_json)
-    else:
-        raise InputError(f"no backend {backend!r}", field="--backend", mend="take world or snapshot")
+        mend = "generate without --backend, then record them: firedrill suite export FOLDER OUT"
+        raise InputError("only living worlds are generated", field="--backend", mend=mend)
+    if backend != "world":
+        raise InputError(f"no backend {backend!r}", field="--backend", mend="take world")
+    choice = Choice(seed, difficulty, tuple(application or ()), tuple(mechanism or ()), life, red_herrings)
+    wanted = Wanted(choice, count, name, certificate)
+    suite = _generating.worlds(wanted, out, processes=processes, quiet=as_json)
     if as_json:
         _running_json(suite)
         return
