@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from firedrill.agents.base import AgentResult, Episode
@@ -26,13 +27,20 @@ class ShotgunAgent:
 
     async def solve(self, episode: Episode) -> AgentResult:
         """Name everything; without an inventory there is nothing to name and no answer."""
-        names = [name for name in episode.inventory if _kind(name) not in RECORDS]
+        names = _names(episode.inventory)
         if not names:
             return AgentResult(Outcome.NO_SUBMISSION, reason="the incident has no objects to name")
-        answer = {"contributing_factors": [{"name": name, "reasoning": "it is there"} for name in names]}
-        return AgentResult(
-            Outcome.SUBMITTED, json.dumps(answer, ensure_ascii=False), notes={"named": len(names)}
-        )
+        return AgentResult(Outcome.SUBMITTED, everything(episode.inventory), notes={"named": len(names)})
+
+
+def everything(inventory: Sequence[str]) -> str:
+    """The answer that names all objects of an incident that could be a cause."""
+    factors = [{"name": name, "reasoning": "it is there"} for name in _names(inventory)]
+    return json.dumps({"contributing_factors": factors}, ensure_ascii=False)
+
+
+def _names(inventory: Sequence[str]) -> list[str]:
+    return [name for name in inventory if _kind(name) not in RECORDS]
 
 
 def _kind(name: str) -> str:

@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "mcp": "give the tools over a recorded incident to any MCP client",
     "agents": "list the agents that can be run",
     "investigate": "find the cause of one recorded incident, without a model",
+    "check": "prove that a suite is honest: it can be solved, and by nothing else",
     "sandbox": "show and prepare what agents' commands run in",
     "world": "serve a Kubernetes cluster that lives in this process",
 }
