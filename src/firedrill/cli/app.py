@@ -33,6 +33,8 @@ VERBS: dict[str, str] = {
     "investigate": "find the cause of one recorded incident, without a model",
     "check": "prove that a suite is honest: it can be solved, and by nothing else",
     "sandbox": "show and prepare what agents' commands run in",
+    "play": "be on call yourself: a living incident, served at real speed",
+    "answer": "finish the incident that `play` serves, and see the grade",
     "world": "serve a Kubernetes cluster that lives in this process",
 }
 """Every verb has a module of its name in this package, with a ``typer.Typer`` called ``app``."""

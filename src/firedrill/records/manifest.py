@@ -48,6 +48,8 @@ class Plan(Record):
     """Kind and bounds."""
     without: tuple[str, ...] = ()
     """Modalities that were withheld."""
+    worlds: dict[str, Any] = {}
+    """How living worlds are run, where that is not the usual way: `ledger`, `approver`."""
 
     def episodes(self) -> Iterator[EpisodeKey]:
         """Every episode in the order they are started in."""

@@ -128,8 +128,15 @@ async def attempt(
         if stage.living is not None:
             from firedrill.runner.living import furnish, spec_of
 
-            own = spec_of(stage.source, limits)
+            worlds = settings.worlds
+            own = replace(
+                spec_of(stage.source, limits),
+                speed=worlds.speed,
+                asks=worlds.put is not None,
+                ledger=worlds.ledger,
+            )
             living = await stage.living.episode(own)
+            living.put = worlds.put
             stack.push_async_callback(living.close)
             meter.think, meter.token_ms = living.spend, living.costs.token_ms
             if job.entrant.needs_workspace:

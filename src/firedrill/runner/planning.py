@@ -99,6 +99,7 @@ def new_manifest(
             limits=dict(settings.limits),
             sandbox={"kind": settings.sandbox.kind, "limits": asdict(settings.sandbox.limits)},
             without=tuple(sorted(settings.without)),
+            worlds=settings.worlds.to_json(),
         ),
         agents={item.folder: _agent_entry(item) for item in entrants},
         scenarios={

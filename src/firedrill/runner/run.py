@@ -22,7 +22,7 @@ from firedrill.records import Manifest, RunFolder, RunWriter, episode_name, refu
 from firedrill.runner import planning
 from firedrill.runner.attempt import Job, OpenWorkspace
 from firedrill.runner.campaign import Campaign
-from firedrill.runner.settings import Entrant, Progress, Settings, Silent
+from firedrill.runner.settings import Entrant, Progress, Settings, Silent, Worlds
 from firedrill.runner.staging import Prepare, Staged, Staging, read_truths
 from firedrill.sandbox.base import SandboxSpec, View
 from firedrill.suites.model import Suite, SuiteScenario
@@ -158,8 +158,13 @@ async def resume(
     planning.same_agents(entrants, manifest, where)
     note = planning.same_versions(manifest, entrants, chosen, where)
     plan = manifest.plan
+    if plan.worlds.get("approver"):
+        raise InputError(
+            "was approved at a terminal, and nobody can be asked now", source=where, mend="start a new run"
+        )
     settings = replace(
         settings or Settings(),
+        worlds=Worlds(ledger=plan.worlds.get("ledger") == "full"),
         seed=plan.seed,
         limits=plan.limits,
         sandbox=planning.sandbox_spec(plan.sandbox, where),

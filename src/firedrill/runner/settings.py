@@ -81,6 +81,23 @@ class Entrant:
 
 
 @dataclass(frozen=True)
+class Worlds:
+    """How living worlds are run, where that is not the usual way."""
+
+    speed: float = 0.0
+    """Virtual seconds for each second of the wall's clock; 0: requests and waiting move the clock."""
+    ledger: bool = False
+    """Whether each write is priced on forks of its own."""
+    put: Callable[[str], Awaitable[str]] | None = None
+    """How a person is asked, who is the approver then; None for the policy's own."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run's plan holds of it."""
+        found = {"ledger": "full" if self.ledger else "", "approver": "terminal" if self.put else ""}
+        return {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True)
 class Settings:
     """How a run is carried out. ``limits`` holds the caps that were asked for; the scenario has the rest."""
 
@@ -95,6 +112,7 @@ class Settings:
     retries: int = 2
     """How often an episode is tried again after an infrastructure error."""
     retry_seconds: float = 1.0
+    worlds: Worlds = field(default_factory=Worlds)
 
     @property
     def workers(self) -> int:

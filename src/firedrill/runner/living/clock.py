@@ -31,6 +31,8 @@ SLICE_SECONDS = 0.01
 """For so many slices after news and requests the clock stands still; a busy machine makes them longer."""
 CLOSING_SECONDS = 0.1
 """In which answers that stand are sent to their ends; streams have none."""
+TICK_SECONDS = 0.1
+"""Between two looks at the wall's clock, where the world follows it."""
 PATIENCE_MS = 5 * 60_000
 _MINUTE_MS = 60_000
 _PATIENCE = {
@@ -145,7 +147,10 @@ class EpisodeHost(Host):
             self.stir()
 
     async def follow(self) -> None:
-        """Let time pass for those who wait, for ever."""
+        """Let time pass for those who wait, or as the wall's clock goes, for ever."""
+        while self.pace.speed:
+            await asyncio.sleep(TICK_SECONDS)
+            self.catch_up()
         while True:
             if self.over or not self._wanted():
                 self._someone.clear()

@@ -16,8 +16,10 @@ from firedrill.gateway.kubernetes import Gateway, Identity, Pace
 from firedrill.gateway.servers import running, unix_listener
 from firedrill.gateway.serving import watchers
 from firedrill.runner.living.clock import Bounded, ClockFace, EpisodeHost
+from firedrill.runner.living.pricing import Pricing
 from firedrill.runner.living.protocol import CLOCK, Closed, EpisodeSpec, pack, read, told
 from firedrill.tools.authority import Authority, open_policy
+from firedrill.tools.authority.model import ApproverSpec
 from firedrill.world.kube.api.request import User
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
 """What is served, by the names of the sockets."""
+PERSON = ApproverSpec(kind="person", name="person", timeout=600)
+"""Who is asked where the run's terminal is the approver."""
 _MOST_MS = 24 * 60 * 60_000
 
 
@@ -49,11 +53,16 @@ class EpisodeProcess:
         self._started_ms = world.now
         identity = Identity(spec.user, User(spec.user, ("system:masters",)), spec.token)
         pace = Pace(speed=0, read_ms=spec.read_ms, write_ms=spec.write_ms)
+        if spec.speed:
+            pace = Pace(speed=spec.speed)
         self._host = EpisodeHost(world, (identity,), pace, spec.cap_ms, self._time_is_up)
         self._lines: list[RequestLine] = []
         self._host.witness = self._lines.append
-        self._host.guard = Authority(open_policy(spec.authority))
+        self._questions: dict[int, asyncio.Future[str]] = {}
+        self._host.guard = self._authority()
+        self._pricing = Pricing(self._host) if spec.ledger else None
         self._ways: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
+            "answered": self._answered,
             "now": self._now,
             "over": self._over,
             "pass": self._pass,
@@ -91,6 +100,25 @@ class EpisodeProcess:
             reply = {"error": told(InfrastructureError(text))}
         self._tell({"id": asked["id"], **reply})
 
+    def _authority(self) -> Authority:
+        policy = open_policy(self._spec.authority)
+        if self._spec.asks:
+            policy = policy.model_copy(update={"approver": PERSON})
+        return Authority(policy, put=self._put)
+
+    async def _put(self, question: str) -> str:
+        """Have whoever sits at the run's terminal asked, and wait for what he types."""
+        number = len(self._questions) + 1
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._questions[number] = answer
+        self._tell({"event": "question", "number": number, "text": question})
+        return await answer
+
+    async def _answered(self, asked: Mapping[str, Any]) -> None:
+        future = self._questions.get(int(asked["number"]))
+        if future is not None and not future.done():
+            future.set_result(str(asked["text"]))
+
     def _tell(self, message: Mapping[str, Any]) -> None:
         self._writer.write(pack(message))
 
@@ -113,13 +141,17 @@ class EpisodeProcess:
         await self._host.close()
         if self._host.defects:
             raise InfrastructureError(f"the gateway has a defect: {self._host.defects[0]}")
+        requests = sorted(self._lines, key=lambda line: line.at_ms)
         facts = self._scene.facts(
             self._host.world,
             started_ms=self._started_ms,
             limit_ms=self._spec.cap_ms,
-            requests=sorted(self._lines, key=lambda line: line.at_ms),
+            requests=requests,
             prediction=[str(name) for name in asked["entities"]],
         )
+        if self._pricing is not None:
+            prices = self._pricing.prices(self._scene.yard.baseline, requests)
+            facts = facts.model_copy(update={"prices": prices})
         return facts.model_dump(mode="json")
 
 

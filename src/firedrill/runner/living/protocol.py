@@ -38,6 +38,10 @@ class EpisodeSpec:
         authority: preset or file of the policy that its requests pass.
         user: whom the agent is for the API.
         without: kinds of evidence that are withheld.
+        speed: virtual seconds for each second of the wall's clock, where the world follows that; requests
+            take no time of their own then.
+        asks: whether a person is asked instead of the policy's own approver.
+        ledger: whether each write is priced on forks of its own.
     """
 
     folder: str
@@ -49,6 +53,9 @@ class EpisodeSpec:
     user: str = "on-call"
     without: tuple[str, ...] = ()
     token_ms: float = 0.0
+    speed: float = 0.0
+    asks: bool = False
+    ledger: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

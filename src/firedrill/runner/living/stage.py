@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -222,6 +222,7 @@ class LivingEpisode:
         token: with which its Kubernetes API knows the agent.
         pid: of its process.
         over: is set when the agent's virtual time is up.
+        put: how a person is asked, where `spec.asks`; without it the answer is no.
     """
 
     def __init__(self, stage: LivingStage, spec: EpisodeSpec, pid: int) -> None:
@@ -232,6 +233,8 @@ class LivingEpisode:
         self.token = spec.token
         self.pid = pid
         self.over = asyncio.Event()
+        self.put: Callable[[str], Awaitable[str]] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
         self._folder = folder
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -359,8 +362,9 @@ class LivingEpisode:
 
     async def close(self) -> None:
         """End the process and forget its folder. Safe to call twice."""
-        self._listening.cancel()
-        await asyncio.gather(self._listening, return_exceptions=True)
+        for task in (self._listening, *self._asking):
+            task.cancel()
+        await asyncio.gather(self._listening, *self._asking, return_exceptions=True)
         self._defect = self._defect or "it was closed"
         self._end()
         self._writer.close()
@@ -393,6 +397,10 @@ class LivingEpisode:
             self._ready.set_result(None)
         elif event == "time_limit":
             self.over.set()
+        elif event == "question":
+            task = asyncio.create_task(self._question(int(message["number"]), str(message["text"])))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
         elif event == "defect":
             self._defect = str(message["text"])
         future = self._waiting.get(message.get("id", 0))
@@ -402,6 +410,11 @@ class LivingEpisode:
             future.set_exception(raised(message["error"]))
         else:
             future.set_result(message["ok"])
+
+    async def _question(self, number: int, text: str) -> None:
+        answer = "" if self.put is None else await self.put(text)
+        with contextlib.suppress(InfrastructureError):  # the episode is over
+            await self._ask({"do": "answered", "number": number, "text": answer})
 
     def _end(self) -> None:
         self._ended.set()
