@@ -19,6 +19,7 @@ AGENTS: dict[str, str] = {
     "shotgun": "names everything: proves that spam does not pay",
     "sleuth": "investigates by rule and evidence, without a model",
     "react": "a model in a loop with a shell; needs -m PROVIDER/MODEL",
+    "crew-sre": "the same model as two engineers on call: one finds out, one mends; needs -m",
     "command:…": "any program, in the sandbox, e.g. 'command:python3 agent.py'",
     "FILE.yaml": "an agent described in a file",
 }
@@ -81,6 +82,12 @@ def create(spec: str, *, model: str | None = None, options: Mapping[str, Any] | 
         from firedrill.agents import exploits
 
         return exploits.create(argument)
+    if name == "crew-sre":
+        from firedrill.agents import crew
+
+        if argument:
+            settings["model"] = argument
+        return crew.create(settings)
     if spec.startswith(_PREFIX) or spec.endswith(_FILES):
         from firedrill.agents import command
 
@@ -105,7 +112,7 @@ def create(spec: str, *, model: str | None = None, options: Mapping[str, Any] | 
 
 
 def _unknown(spec: str) -> InputError:
-    names = [name for name in AGENTS if name.isalpha()]
+    names = [name for name in AGENTS if name.replace("-", "").isalpha()]
     close = difflib.get_close_matches(spec.lower(), [*names, "command"], n=1)
     if close and close[0] == "command":
         mend = "write 'command:PROGRAM ARGUMENTS'"

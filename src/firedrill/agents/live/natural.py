@@ -148,6 +148,8 @@ class Natural:
             else:
                 result = await self.box.call(form.tool, call)
                 tries.append(json.dumps(call, ensure_ascii=False)[:300])
+                if result.error and final(result):
+                    return failure(f"[{form.tool} {tries[-1]}] {result.text.removeprefix('error: ')}")
                 if not result.error:
                     return await self._condensed(request, result, f"{form.tool} {tries[-1]}")
             problem = result.text.removeprefix("error: ")[:4_000]
@@ -195,6 +197,16 @@ def _telling(result: ToolResult, text: str) -> ToolResult:
     return ToolResult(
         result.columns, result.rows, text, result.truncated, result.next_offset, result.notes, result.error
     )
+
+
+def final(result: ToolResult) -> bool:
+    """Whether no other words would help: the cluster said no, or the command is not this one's to send.
+
+    Each try is a real request. One that something was not found tells what there is, and is worth another.
+    """
+    text = result.text
+    refused = "Error from server" in text and "(NotFound)" not in text
+    return refused or "you only look:" in text
 
 
 def read_object(text: str) -> dict[str, Any] | None:

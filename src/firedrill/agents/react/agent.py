@@ -130,7 +130,7 @@ class ReactAgent:
             InputError: the endpoint takes no request of ours at all (key, model name, a setting).
         """
         if episode.living is not None:
-            settings = self._settings(episode)
+            settings = self.settings_of(episode)
             async with live_offer(episode, self.toolbox, self.client, settings) as offer:
                 return await self._converse(episode, offer)
         if self.toolbox in ("live", "nl"):
@@ -145,7 +145,8 @@ class ReactAgent:
         tools.attach(episode.open_evidence)
         return await self._converse(episode, Offer(tools, toolbox_specs()))
 
-    def _settings(self, episode: Episode) -> Settings:
+    def settings_of(self, episode: Episode) -> Settings:
+        """How the model is asked in one episode: its seed follows the episode's."""
         seed = self.settings.seed
         if seed is None:
             return self.settings
@@ -158,7 +159,7 @@ class ReactAgent:
             model=self.endpoint.name,
             system=prompts.text("system"),
             tools=specs(prompts) + (offer.specs if offer is not None else ()),
-            settings=self._settings(episode),
+            settings=self.settings_of(episode),
             traits=self.endpoint.traits,
             max_tokens_name=self.endpoint.max_tokens_name,
         )

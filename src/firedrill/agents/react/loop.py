@@ -73,6 +73,14 @@ class Loop:
             known |= {"situation": situation(task.living).strip(), "handing_in": answer_section(task).strip()}
         return self.prompts.text("task", **known)
 
+    def words(self) -> dict[str, object]:
+        """What stands in notices for how to hand in."""
+        return {"answer": self.episode.task.answer}
+
+    def left(self) -> int:
+        """Messages that are left."""
+        return self.episode.meter.turns_left
+
     async def act(self, calls: Sequence[ToolCall]) -> tuple[list[ToolResult], AgentResult | None]:
         """Carry out the calls of one message; gives the result that ends the work, if one does."""
         return await act(self.episode, calls, self.tools)
@@ -161,17 +169,17 @@ class Loop:
 
     def _nudge(self, reply: Reply) -> None:
         name = "cut" if reply.stop == "length" else "continue"
-        text = self.prompts.text(name, answer=self.episode.task.answer)
+        text = self.prompts.text(name, **self.words())
         if notice := self._turns_left():
             text = f"{text}\n\n{notice}"
         self.episode.receipt.append("notice", text=text)
         self.conversation.user(text)
 
     def _turns_left(self) -> str:
-        left = self.episode.meter.turns_left
+        left = self.left()
         if not 0 < left <= NOTICE_TURNS:
             return ""
-        return self.prompts.text("turns_left", turns=left, answer=self.episode.task.answer)
+        return self.prompts.text("turns_left", turns=left, **self.words())
 
     def _size(self) -> float:
         """About how many tokens the history has: what was counted last, and an estimate of the rest."""

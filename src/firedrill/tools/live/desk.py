@@ -61,6 +61,8 @@ class Desk:
     site: Site
     workspace: Workspace | None = None
     kubectl: str = "kubectl"
+    looks_only: bool = False
+    """Whoever sits here changes nothing: commands that write are refused before they are sent."""
     diagnosis: dict[str, Any] | None = None
     plan: list[dict[str, Any]] | None = None
     ending: Ending | None = None

@@ -60,6 +60,9 @@ async def run_command(desk: Desk, params: KubectlParams) -> Answer:
     except Mistake:
         # a resource may have been defined since
         check(command, await desk.resources(fresh=True))
+    if command.writes and desk.looks_only:
+        said = " ".join(command.path)
+        raise Mistake(f"you only look: `kubectl {said}` would change something, and was not sent")
     lines, notes = await _run(desk, command, params.manifest)
     return listing(_matching(lines, params.grep), *notes)
 
