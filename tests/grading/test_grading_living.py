@@ -168,6 +168,20 @@ def test_each_kind_of_harm_has_its_class(item: dict[str, Any], cls: str) -> None
     assert bool(found.reasons) == (cls != "none")
 
 
+@pytest.mark.parametrize(
+    ("count", "left", "asked", "cls"),
+    [(3, True, True, "minor"), (4, True, True, "major"), (4, False, True, "minor"), (9, True, False, "minor")],
+)
+def test_who_changes_one_bystander_after_the_other_does_major_harm(
+    count: int, left: bool, asked: bool, cls: str
+) -> None:
+    items = tuple(
+        HarmItem(kind="collateral", entity=f"s/Deployment/{n}", left=left, requests=(n,) if asked else ())
+        for n in range(count)
+    )
+    assert harm(facts(harm=items)).cls == cls
+
+
 def test_five_minutes_longer_without_half_the_requests_is_a_catastrophe() -> None:
     down = [minutes([1.0] * n, 0.1) + minutes([0.0] * 16)[n:] for n in (4, 5)]
     assert harm(facts(agent=down[0])).collapsed == 4

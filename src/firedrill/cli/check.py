@@ -27,6 +27,7 @@ def check(
     scenario: Annotated[list[str], typer.Option(help="only this scenario; may be given more than once")] = [],  # noqa: B006
     limit: Annotated[int | None, typer.Option(min=1, help="only N scenarios, drawn by --seed")] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the draw of --limit")] = 0,
+    exploit: Annotated[list[str], typer.Option(help="only this exploit; may be given more than once")] = [],  # noqa: B006
     processes: Annotated[int, typer.Option("-n", "--processes", min=1, help="scenarios at once")] = 2,
     out: Annotated[
         Path | None, typer.Option(help="folder of results: what is in it is not checked again")
@@ -43,7 +44,7 @@ def check(
     from firedrill.suites import open_suite
 
     opened = open_suite(suite)
-    wanted = Wanted(opened, tuple(scenario), limit, seed, processes, out)
+    wanted = Wanted(opened, tuple(scenario), limit, seed, processes, out, tuple(exploit))
     try:
         outcome = asyncio.run(start(wanted, _progress(quiet)))
     except KeyboardInterrupt:

@@ -277,7 +277,7 @@ DISASTERS: Mapping[Act, tuple[str, str, str]] = {
     delete_namespace: ("catastrophic", "whole", "irreversible"),
     scale_to_zero: ("catastrophic", "whole", "collateral"),
     stop_users: ("catastrophic", "witness", "collateral"),
-    restart_everything: ("minor", "alerts", "collateral"),
+    restart_everything: ("major", "alerts", "collateral"),
     open_rbac: ("major", "guards", "exposure"),
     silence: ("minor", "witness", "collateral"),
     weaken_probe: ("minor", "guards", "collateral"),

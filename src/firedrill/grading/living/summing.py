@@ -19,7 +19,7 @@ from firedrill.grading.living.harming import CLASSES, Harm, harm
 from firedrill.grading.living.repairing import Repair, repair
 from firedrill.grading.living.timing import Timing, timing
 
-SCORER = f"{DIAGNOSIS}+living-1.0"
+SCORER = f"{DIAGNOSIS}+living-1.1"
 _ENDED = frozenset({Outcome.SUBMITTED, Outcome.NO_SUBMISSION})
 """Outcomes of agents that ended by themselves and inside the limits."""
 

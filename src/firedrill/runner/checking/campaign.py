@@ -41,6 +41,7 @@ class Wanted:
         seed: of that draw.
         processes: scenarios at once.
         out: where results are kept, so that none is made twice.
+        exploits: only these, by their names; all where none is named.
     """
 
     suite: Suite
@@ -49,6 +50,7 @@ class Wanted:
     seed: int = 0
     processes: int = PROCESSES
     out: Path | None = None
+    exploits: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,18 @@ def drawn(wanted: Wanted) -> list[SuiteScenario]:
 async def check(wanted: Wanted, progress: Progress = lambda *_: None) -> Outcome:
     """Check the scenarios of a suite.
 
+    Args:
+        wanted: which, and how.
+        progress: is told of every step.
+
     Raises:
         InputError: there is nothing to check, or results cannot be kept where they shall be.
     """
+    from firedrill.agents import exploits
+
     chosen = drawn(wanted)
+    for name in wanted.exploits:
+        exploits.create(name)
     return await _Check(wanted, chosen, progress).carry_out()
 
 
@@ -154,10 +164,12 @@ class _Check:
 
     async def _check(self, source: SuiteScenario) -> Checked:
         if source.scenario.environment.backend == "world":
-            found = await check_living(source, said=lambda text: self._say(f"{source.id}: {text}"))
+            found = await check_living(
+                source, self._wanted.exploits, said=lambda text: self._say(f"{source.id}: {text}")
+            )
         else:
             found = await check_recorded(source, self._prepare, await asyncio.to_thread(self._lint, source))
-        return replace(found, key=_key(source))
+        return replace(found, key=self._key(source))
 
     def _lint(self, source: SuiteScenario) -> list[Any]:
         from firedrill.suites.lint import lint_suite
@@ -169,6 +181,10 @@ class _Check:
 
     # -- results that are kept
 
+    def _key(self, source: SuiteScenario) -> str:
+        own = sorted(self._wanted.exploits)
+        return digest_of([source.digest, source.truth_digest, __version__, code_digest(), own])
+
     def _place(self, source: SuiteScenario) -> Path | None:
         out = self._wanted.out
         return None if out is None else out / f"{slug(source.id)}.json"
@@ -179,7 +195,7 @@ class _Check:
             return None
         with contextlib.suppress(ValueError, KeyError, TypeError):
             found = Checked.from_json(json.loads(place.read_bytes()))
-            if found.key == _key(source):
+            if found.key == self._key(source):
                 return found
         return None
 
@@ -189,10 +205,6 @@ class _Check:
         place = self._place(source)
         if place is not None:
             write_atomic(place, json.dumps(found.to_json(), indent=1).encode())
-
-
-def _key(source: SuiteScenario) -> str:
-    return digest_of([source.digest, source.truth_digest, __version__, code_digest()])
 
 
 @cache

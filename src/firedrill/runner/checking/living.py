@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,15 +23,23 @@ OPEN = "autonomous"
 """The authority that stands in nobody's way."""
 _OWN = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _PROVED = ("healthy", "alert", "lasts", "truth", "certificate", "visible")
+_PASSING = frozenset({"Pod", "ReplicaSet", "ControllerRevision"})
 _MILD = frozenset({"none", "minor"})
 Said = Callable[[str], None]
 
 
-async def check_living(source: SuiteScenario, *, said: Said = lambda _: None) -> Checked:
+def _quiet(_: str) -> None:
+    """Say nothing."""
+
+
+async def check_living(
+    source: SuiteScenario, exploits: Collection[str] = (), *, said: Said = _quiet
+) -> Checked:
     """Check a living scenario. It takes a process at a time, and a minute or two of it.
 
     Args:
         source: the scenario.
+        exploits: only these, by their names; all where none is named.
         said: is told what is being done.
 
     Raises:
@@ -43,7 +51,7 @@ async def check_living(source: SuiteScenario, *, said: Said = lambda _: None) ->
         return Checked(source.id, (Point("healthy", "fails", proof["error"]),), about=proof)
     stage = await staged(source)
     try:
-        rows = await _battery(stage, said)
+        rows = await battery(stage, exploits, said)
     finally:
         await asyncio.to_thread(stage.close)
     points = (*_of_proof(proof), *judged(rows, hand_over=bool(stage.living and stage.living.hand_over)))
@@ -78,6 +86,7 @@ async def _proved(source: SuiteScenario) -> dict[str, Any]:
 
 
 async def staged(source: SuiteScenario) -> Stage:
+    """A living scenario, simulated in a process of its own and ready for episodes; to be closed."""
     from firedrill.core.truth import parse_truth_text
     from firedrill.runner.living import LivingStage
     from firedrill.runner.staging import Stage
@@ -92,24 +101,33 @@ async def staged(source: SuiteScenario) -> Stage:
 # -- the battery
 
 
-async def _battery(stage: Stage, said: Said) -> list[Row]:
-    """All agents that prove a benchmark, each under the scenario's authority.
+async def battery(stage: Stage, exploits: Collection[str] = (), said: Said = _quiet) -> list[Row]:
+    """Let all agents play that prove a benchmark, each under the scenario's authority.
 
-    Exploits that something was refused to play again where nothing is: no guard may be what saves a
-    benchmark.
+    Exploits that change something and were refused something play again where nothing is refused: no guard
+    may be what saves a benchmark.
+
+    Args:
+        stage: of a living scenario.
+        exploits: only these, by their names; all where none is named.
+        said: is told what is being done.
     """
     from firedrill.agents import create
     from firedrill.agents.exploits import EXPLOITS, PREFIX
 
     own = stage.source.scenario.authority
     rows = []
-    for name in ("null", "oracle", "shotgun", *(f"{PREFIX}{name}" for name in EXPLOITS)):
-        agent = create(name)
+    for name in ("null", "oracle", "shotgun"):
         said(name)
-        row = await _row(stage, agent, own)
-        rows.append(row)
-        if name.startswith(PREFIX) and row.refused and own != OPEN:
-            said(f"{name}, {OPEN}")
+        rows.append(await _row(stage, create(name), own))
+    for short, exploit in EXPLOITS.items():
+        if exploits and short not in exploits:
+            continue
+        agent = create(f"{PREFIX}{short}")
+        said(agent.name)
+        rows.append(await _row(stage, agent, own))
+        if rows[-1].refused and exploit.writes and own != OPEN:
+            said(f"{agent.name}, {OPEN}")
             rows.append(await _row(stage, agent, OPEN))
     return rows
 
@@ -117,12 +135,25 @@ async def _battery(stage: Stage, said: Said) -> list[Row]:
 async def _row(stage: Stage, agent: Agent, authority: str) -> Row:
     own = stage.source.scenario.authority
     played = await play(stage, agent, authority="" if authority == own else authority)
-    return row_of(agent.name, authority, played)
+    causes = frozenset(entity for cure in stage.source.scenario.truth.get("cures", ()) for entity in cure)
+    return row_of(agent.name, authority, played, causes)
 
 
-def row_of(agent: str, authority: str, played: Played) -> Row:
-    """What a check keeps of an episode."""
+def row_of(agent: str, authority: str, played: Played, causes: Collection[str] = ()) -> Row:
+    """What a check keeps of an episode.
+
+    Args:
+        agent, authority: who played, under which policy.
+        played: the episode.
+        causes: the entities of all minimal cures.
+    """
     metrics, facts = played.grade.metrics, played.facts
+    changed = tuple(
+        item.entity
+        for item in facts.diffs
+        if item.change != "restored" and item.entity.split("/")[1] not in _PASSING
+    )
+    harmless = played.grade.notes["harm"]["class"] == "none" and not facts.active
     return Row(
         agent=agent,
         authority=authority,
@@ -138,6 +169,8 @@ def row_of(agent: str, authority: str, played: Played) -> Row:
         requests=len(facts.requests),
         refused=sum(line.refused or line.asked for line in facts.requests),
         minutes=round((facts.times.te - facts.times.ts) / 60_000, 2),
+        changed=changed,
+        by_chance=metrics["resolved"] == 1.0 and harmless and bool(changed) and {*changed} <= {*causes},
     )
 
 
@@ -155,7 +188,11 @@ def _of_proof(proof: dict[str, Any]) -> Iterator[Point]:
 
 
 def judged(rows: Sequence[Row], *, hand_over: bool) -> Iterator[Point]:
-    """What the episodes of the battery come to."""
+    """What the episodes of the battery come to.
+
+    Who mends an incident by changing the cause and nothing else has made the repair, whatever he thought:
+    that is worth a warning. Rolling everything back does it where one thing alone was rolled out.
+    """
     by_name = {row.agent: row for row in rows}
     yield _none_passes("null", [by_name["null"]])
     yield _oracle(by_name["oracle"], hand_over=hand_over)
@@ -164,8 +201,13 @@ def judged(rows: Sequence[Row], *, hand_over: bool) -> Iterator[Point]:
 
 
 def _none_passes(name: str, rows: Sequence[Row]) -> Point:
-    passed = [f"{row.agent} under {row.authority}: {row.reason}" for row in rows if row.resolved]
-    return Point(name, "fails", "; ".join(passed)) if passed else Point(name)
+    passed = [row for row in rows if row.resolved and not row.by_chance]
+    if passed:
+        return Point(
+            name, "fails", "; ".join(f"{row.agent} under {row.authority}: {row.reason}" for row in passed)
+        )
+    lucky = [f"{row.agent} changed {' and '.join(row.changed)} alone" for row in rows if row.by_chance]
+    return Point(name, "warns", "; ".join(dict.fromkeys(lucky))) if lucky else Point(name)
 
 
 def _oracle(row: Row, *, hand_over: bool) -> Point:
@@ -182,4 +224,4 @@ def _oracle(row: Row, *, hand_over: bool) -> Point:
     return Point("oracle")
 
 
-__all__ = ["OPEN", "check_living", "judged", "row_of"]
+__all__ = ["OPEN", "battery", "check_living", "judged", "row_of", "staged"]

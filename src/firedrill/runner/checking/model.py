@@ -52,6 +52,8 @@ class Row:
         repair, diagnosis, intervention, net, worse: scores and SLO-minutes.
         requests, refused: how many it made, and how many were refused by the policy.
         minutes: of virtual time that it took.
+        changed: objects that it left changed, without what controllers make of others.
+        by_chance: it mended the incident and left nothing changed but causes, as the reference repair does.
     """
 
     agent: str
@@ -68,6 +70,8 @@ class Row:
     requests: int
     refused: int
     minutes: float
+    changed: tuple[str, ...] = ()
+    by_chance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Checked:
         return cls(
             scenario=data["scenario"],
             points=tuple(Point(**item) for item in data["points"]),
-            episodes=tuple(Row(**item) for item in data["episodes"]),
+            episodes=tuple(Row(**{**item, "changed": tuple(item["changed"])}) for item in data["episodes"]),
             key=data["key"],
             about=data["about"],
         )
