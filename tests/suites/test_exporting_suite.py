@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from firedrill.cli import main
 from firedrill.core.errors import InputError
 from firedrill.core.scenario import Scenario
 from firedrill.core.truth import parse_truth_text
@@ -18,7 +19,7 @@ from firedrill.suites import lint_any, open_suite
 from firedrill.suites.exporting import Amount
 from firedrill.suites.exporting import suite as room
 from firedrill.suites.exporting.suite import export_suite
-from firedrill.suites.living import Case, CaseFault, Worlds, simulate
+from firedrill.suites.living import Case, CaseFault, Incident, Worlds, simulate
 from firedrill.suites.living.truth import tell
 from firedrill.suites.living.writing import scenario_of, text_of
 
@@ -32,15 +33,24 @@ def worlds() -> Worlds:
     return Worlds(1)
 
 
+CASE = Case(
+    "book-info",
+    (CaseFault("workload-scaled-to-zero", {"namespace": "book-info", "name": "details-v1"}, 1_815_000),),
+    seed=4,
+    life=1,
+    red_herrings=1,
+    nodes=3,
+    modalities=("alerts", "events", "objects", "metrics", "topology"),
+)
+
+
 @pytest.fixture(scope="module")
-def scenario(worlds: Worlds) -> Scenario:
-    case = Case(
-        "book-info",
-        (CaseFault("workload-scaled-to-zero", {"namespace": "book-info", "name": "details-v1"}),),
-        seed=4,
-        modalities=("alerts", "events", "objects", "metrics", "topology"),
-    )
-    incident = simulate(case, worlds)
+def incident(worlds: Worlds) -> Incident:
+    return simulate(CASE, worlds)
+
+
+@pytest.fixture(scope="module")
+def scenario(incident: Incident) -> Scenario:
     return scenario_of(incident, tell(incident, "living-1"), "living-1")
 
 
@@ -56,9 +66,9 @@ def suite(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "new"
-    seen: list[tuple[int, int, str]] = []
-    export_suite(open_suite(suite), out, amount=SMALL, processes=1, progress=lambda *told: seen.append(told))
-    assert seen == [(1, 1, "living-1")]
+    options = ["--traces", SMALL.traces, "--logs", SMALL.logs, "--step", SMALL.metrics_ms // 1000]
+    assert main(["suite", "export", str(suite), str(out), "-n", "1", *map(str, options)]) == 0
+    assert not (out / ".under-way").exists()
     return out
 
 
@@ -88,22 +98,40 @@ def test_it_is_a_suite(exported: Path, scenario: Scenario) -> None:
     assert [finding for finding in report.findings if finding.severity == "error"] == []
 
 
-@pytest.mark.slow
-def test_another_process_writes_the_same(exported: Path, suite: Path, tmp_path: Path) -> None:
+_PROGRAM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_exporting_suite import CASE, SMALL, told
+from firedrill.suites.exporting.suite import export_scenario
+from firedrill.suites.living import Worlds, simulate
+from firedrill.suites.living.truth import tell
+from firedrill.suites.living.writing import scenario_of
+worlds = Worlds(1)
+incident = simulate(CASE, worlds)
+scenario = scenario_of(incident, tell(incident, "living-1"), "living-1")
+export_scenario(scenario, Path(sys.argv[2]), worlds, SMALL)
+sys.stdout.write(told(incident, scenario))
+"""
+
+
+def told(incident: Incident, scenario: Scenario) -> str:
+    return incident.world.digest() + text_of(scenario)
+
+
+def test_another_process_sees_and_writes_the_same(
+    incident: Incident, scenario: Scenario, exported: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "again"
-    command = [sys.executable, "-m", "firedrill", "suite", "export", str(suite), str(out), "-n", "1"]
-    options = [
-        "--traces",
-        str(SMALL.traces),
-        "--logs",
-        str(SMALL.logs),
-        "--step",
-        str(SMALL.metrics_ms // 1000),
-    ]
-    environment = {**os.environ, "PYTHONHASHSEED": "777"}
-    subprocess.run([*command, *options], check=True, env=environment, stdout=subprocess.DEVNULL)
-    assert contents(out) == contents(exported)
-    assert not (out / ".under-way").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent), str(out)],
+        env={**os.environ, "PYTHONHASHSEED": "777"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == told(incident, scenario)
+    assert contents(out) == contents(exported / "sre" / "Scenario-1")
 
 
 def test_foreign_folders_are_left_alone(suite: Path, tmp_path: Path) -> None:

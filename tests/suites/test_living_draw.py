@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
@@ -216,17 +213,6 @@ def test_a_scenario_without_traces_is_another_one() -> None:
     assert both[1].truth["metadata"]["name"] == both[1].metadata.name == "s-1-without-traces"
 
 
-_PROGRAM = """
-import sys
-from firedrill.suites.living import Case, CaseFault, simulate
-from firedrill.suites.living.truth import tell
-from firedrill.suites.living.writing import scenario_of, text_of
-fault = CaseFault("workload-scaled-to-zero", {"namespace": "book-info", "name": "details-v1"}, 1_815_000)
-incident = simulate(Case("book-info", (fault,), seed=4, life=1, red_herrings=1, nodes=3))
-sys.stdout.write(incident.world.digest() + text_of(scenario_of(incident, tell(incident, "x"), "x")))
-"""
-
-
 @pytest.mark.slow
 def test_a_real_one_is_simulated_and_kept(tmp_path: Path) -> None:
     choice = Choice(3, applications=("book-info",), mechanisms=(COMMON,), life=1, red_herrings=1)
@@ -238,23 +224,6 @@ def test_a_real_one_is_simulated_and_kept(tmp_path: Path) -> None:
     assert scenario.environment.application == "book-info"
     assert scenario.triggers
     assert lint_any(tmp_path / "a").count("error") == 0
-
-
-@pytest.mark.slow
-def test_the_same_case_is_the_same_incident_in_every_process() -> None:
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", _PROGRAM],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=600,
-        ).stdout
-        for seed in ("1", "77")
-    ]
-    assert len(outputs[0]) > 1000
-    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firedrill.world import World
-from firedrill.world.app import load_package, read_package
+from firedrill.world.app import load_package, read_package, service
 from firedrill.world.app.traffic import Traffic, record_of, rows_of
 from firedrill.world.kube import kubelet
 from firedrill.world.kube.api import Client
@@ -306,7 +306,7 @@ def test_what_things_cost(shop: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["astronomy-shop", "online-boutique", "hotel-reservation", "book-info"])
-def test_healthy_applications_are_silent_for_hours(name: str) -> None:
+def test_healthy_applications_serve_and_are_silent_for_hours(name: str) -> None:
     """Nothing but the alert that always fires does so, and no rule fails; the load generator is no alarm."""
     world = make_living(load_package(name), 7)
     book = world.cluster.part(Monitoring).rules
@@ -314,6 +314,13 @@ def test_healthy_applications_are_silent_for_hours(name: str) -> None:
         world.run_for(600_000)
         book = world.cluster.part(Monitoring).rules
         assert {dict(alert.labels)["alertname"] for alert in book.all_alerts("firing")} <= {"Watchdog"}
+        served = [item for item in service.minutes(world, world.now - 600_000, world.now) if item.offered]
+        assert len(served) >= 10 and {item.success for item in served} == {1.0}
+    space = load_package(name).application.namespace
+    for pod in world.cluster.store.list("pods", space):
+        assert not any(status["restartCount"] for status in pod["status"]["containerStatuses"])
+    events = world.cluster.store.list("events", space)
+    assert not [item for item in events if item["type"] == "Warning"]
     states = {book.health(i, j).state for i, group in enumerate(book.groups) for j in range(len(group.rules))}
     assert states == {"ok"}
     keepers = (

@@ -279,10 +279,10 @@ def test_at_its_busiest_it_breaks_nothing(name: str) -> None:
     world = make_living(load_package(name), 4)
     life.begin(world, 3, 3)
     start = world.now
-    world.run_for(15 * MINUTE)
+    world.run_for(10 * MINUTE)
     usual = service.baseline(world, start, world.now)
     begun = world.now
-    world.run_for(45 * MINUTE)
+    world.run_for(25 * MINUTE)
     assert service.slo_minutes_lost(world, usual, begun, world.now) < 0.5
     store = world.cluster.part(Monitoring).store
     firing = over_range(store, 'ALERTS{alertstate="firing",severity="critical"}', begun, world.now, MINUTE)
