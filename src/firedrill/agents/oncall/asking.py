@@ -13,7 +13,8 @@ from firedrill.tools.live.clients import APIS, Refused, Web
 
 Obj = Mapping[str, Any]
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_MANAGER = "sleuth"
+MANAGER = "sleuth"
+"""Under which its own writes are kept."""
 _GONE = 404
 
 
@@ -172,7 +173,7 @@ class Asker:
         Raises:
             Refused: it is not carried out.
         """
-        params = {"fieldManager": _MANAGER} if method in ("POST", "PUT", "PATCH") else {}
+        params = {"fieldManager": MANAGER} if method in ("POST", "PUT", "PATCH") else {}
         if dry:
             params["dryRun"] = "All"
         return await self.send("kubernetes", method, path, body, kind=kind, params=params)

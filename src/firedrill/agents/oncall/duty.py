@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from firedrill.agents.oncall.asking import Asker
 from firedrill.agents.oncall.doing import Done, Hand
-from firedrill.agents.oncall.earlier import past
+from firedrill.agents.oncall.earlier import Past, past
 from firedrill.agents.oncall.moves import steps_for
 from firedrill.agents.oncall.moves.workloads import restart
 from firedrill.agents.oncall.recording import Recording, record
@@ -18,8 +17,10 @@ from firedrill.agents.oncall.settings import load_settings
 from firedrill.agents.oncall.steps import Action, Scene, Step
 from firedrill.agents.oncall.tables import evidence
 from firedrill.agents.oncall.watching import Health, Watch
-from firedrill.agents.sleuth.engine import Diagnosis, investigate
-from firedrill.agents.sleuth.ranking import Suspect
+from firedrill.agents.sleuth.engine import Diagnosis, decide, look, suspect
+from firedrill.agents.sleuth.engine import load_settings as load_weights
+from firedrill.agents.sleuth.graph import Graph
+from firedrill.agents.sleuth.ranking import Suspect, features
 from firedrill.tools.evidence import RecordedEvidence
 
 MINUTE_MS = 60_000
@@ -64,30 +65,34 @@ class Shift:
         end = await site.now() + int((site.minutes - RESERVE_MINUTES) * MINUTE_MS)
         handled: set[str] = set()
         for number in range(ROUNDS):
-            scene = await self._look(number)
+            scene = await self._look(number, frozenset(handled))
             watch = Watch(self.asker, scene.onset)
+            if number and not await watch.firing() and await self._calm(watch):
+                self.cleared = True
+                break
             steps = self._plan(scene, handled, first=number == 0)
             if not steps:
-                self.reason = self._why_not()
+                # what was done may need its time
+                self.cleared = self._did() and await self._clears(watch, HOPEFUL_MINUTES, end)
+                self.reason = "" if self.cleared else self._why_not()
                 break
             before = await watch.look()
             for step in steps:
                 handled.add(step.cause)
                 await self._step(scene, step)
-            if await self._settles(watch, before, end):
+            if self._did() and await self._settles(watch, before, end):
                 self.cleared = True
                 break
             if await site.now() >= end or len(self.tried) >= STEPS:
-                self.reason = "the alerts still fire, and what seemed safe has been tried"
                 break
         if not self.cleared and not self.reason:
-            self.reason = "the alerts still fire"
+            self.reason = "the alerts still fire, and what seemed safe has been tried"
 
-    async def _look(self, number: int) -> Scene:
+    async def _look(self, number: int, handled: frozenset[str]) -> Scene:
         settings = load_settings()
         found = await record(self.asker, settings)
         before = past(found, settings.past_s)
-        self.diagnosis = await asyncio.to_thread(_investigated, found, before)
+        self.diagnosis = await asyncio.to_thread(_investigated, found, before, handled)
         self.first = self.first or self.diagnosis
         onset = self.first.case.onset
         self.say("Look", f"look {number + 1}: {len(found.all())} objects, {self.asker.count} requests so far")
@@ -110,10 +115,10 @@ class Shift:
             return out[: STEPS - len(self.tried)]
         if first and causes and self.diagnosis.confidence >= 0.8:
             return []
-        for suspect in self.diagnosis.suspects:
-            if suspect.probability < _LIKELY or self._top(suspect) in handled:
+        for other in self.diagnosis.suspects:
+            if other.probability < _LIKELY or self._top(other) in handled:
                 continue
-            found = steps_for(scene, self._top(suspect), suspect.reasons[0].hypothesis.summary)
+            found = steps_for(scene, self._top(other), other.reasons[0].hypothesis.summary)
             if found:
                 return found[:1]
         return []
@@ -140,23 +145,34 @@ class Shift:
             if again is not None:
                 await hand.do(Step(workload, f"{workload}: start its pods anew", step.what, (again,)))
 
+    def _did(self) -> bool:
+        """Whether anything was done that stands."""
+        return any(not done.refused and not done.undone for done in self.tried)
+
     async def _settles(self, watch: Watch, before: Health, end: int) -> bool:
         """Wait until nothing fires; whether it came to that. Without any sign of help, not for long."""
-        site = self.asker.site
-        if not any(not done.refused for done in self.tried):
+        if await self._clears(watch, DOUBTFUL_MINUTES, end):
+            return True
+        if not (await watch.look()).better_than(before):
+            await self._take_back()
             return False
-        waited = 0
-        while waited < HOPEFUL_MINUTES and await site.now() < end:
-            await site.wait(MINUTE_MS)
-            waited += 1
-            if not await watch.firing():
-                await site.wait(CALM_MINUTES * MINUTE_MS)
-                if not await watch.firing():
-                    return True
-            if waited == DOUBTFUL_MINUTES and not (await watch.look()).better_than(before):
-                await self._take_back()
+        return await self._clears(watch, HOPEFUL_MINUTES - DOUBTFUL_MINUTES, end)
+
+    async def _clears(self, watch: Watch, minutes: int, end: int) -> bool:
+        """Whether nothing fires any more within some minutes."""
+        site = self.asker.site
+        for _ in range(minutes):
+            if await site.now() >= end:
                 return False
+            await site.wait(MINUTE_MS)
+            if not await watch.firing() and await self._calm(watch):
+                return True
         return False
+
+    async def _calm(self, watch: Watch) -> bool:
+        """Whether it stays so for a little while."""
+        await self.asker.site.wait(CALM_MINUTES * MINUTE_MS)
+        return not await watch.firing()
 
     async def _take_back(self) -> None:
         """What was only guessed and did not help is as it was before."""
@@ -167,6 +183,9 @@ class Shift:
                 self.say("Taken back", done.step.what)
 
 
-def _investigated(found: Recording, before: Any) -> Diagnosis:
+def _investigated(found: Recording, before: Past, handled: frozenset[str]) -> Diagnosis:
+    """What a recording tells, without suspicions against what was taken care of already."""
     with evidence(found, before) as tables:
-        return investigate(RecordedEvidence(tables))
+        case = look(RecordedEvidence(tables))
+        suspicions = [one for one in suspect(case) if case.top(one.entity) not in handled]
+        return decide(case, suspicions, features(case, Graph(case), suspicions), load_weights())

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from firedrill.agents.oncall.asking import MANAGER
 from firedrill.agents.oncall.recording import seconds
 from firedrill.agents.sleuth.case import listing, mapping
 
@@ -20,6 +21,7 @@ _COMPONENTS = (
     "kubelet",
     "cloud-controller-manager",
     "coredns",
+    MANAGER,
 )
 _FRESH_S = 90.0
 """What is written so soon after an object was made belongs to its making."""
@@ -46,7 +48,7 @@ def made_at(obj: Mapping[str, Any]) -> float:
 
 
 def writes(obj: Mapping[str, Any], since: float) -> list[Written]:
-    """What somebody wrote of an object later than ``since``, controllers and its making aside, by time."""
+    """What others wrote of an object later than ``since``, controllers and its making aside, by time."""
     start = max(since, made_at(obj) + _FRESH_S)
     found = []
     for entry in listing(obj, "metadata", "managedFields"):

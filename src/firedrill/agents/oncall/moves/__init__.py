@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from firedrill.agents.oncall.moves import cluster, guards, routes, services, texts, workloads
+from firedrill.agents.oncall.moves import cluster, guards, mesh, routes, services, texts, workloads
 from firedrill.agents.oncall.steps import Scene, Step
 
 Move = Callable[[Scene, str, str], Iterator[Step]]
@@ -15,6 +15,7 @@ MOVES: tuple[Move, ...] = (
     guards.restore,
     services.mend,
     routes.mend,
+    mesh.allow,
     texts.mend,
     cluster.labels,
 )
