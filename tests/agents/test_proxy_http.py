@@ -390,6 +390,29 @@ async def test_an_answer_without_usage_is_estimated(endpoints: Endpoints) -> Non
     assert client.meter.cost is not None and client.meter.cost > 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_on_a_living_world_an_answer_ends_when_its_tokens_time_has_passed(
+    endpoints: Endpoints, stream: bool
+) -> None:
+    think = asyncio.Event()
+    passed: list[int] = []
+
+    async def spend(ms: int) -> None:
+        passed.append(ms)
+        await think.wait()
+
+    endpoints.answer = lambda _: events(*chat_chunks("ab")) if stream else JSONResponse(chat_answer("ab"))
+    async with opened(endpoints) as client:
+        client.meter.think, client.meter.token_ms = spend, 20.0
+        asking = asyncio.create_task(client.chat(stream=stream))
+        while not passed and not asking.done():
+            await asyncio.sleep(0.01)
+        assert not asking.done()
+        think.set()
+        assert (await asking).status_code == 200
+    assert passed == [client.meter.tokens.output * 20]
+
+
 async def test_leaving_a_stream_early_does_not_escape_the_meter(endpoints: Endpoints) -> None:
     go_on = asyncio.Event()
     chunks = chat_chunks("a" * 50)

@@ -144,8 +144,9 @@ def answer_section(task: Task) -> str:
 
 def _alert(alert: Mapping[str, Any]) -> str:
     labels = ", ".join(f"{key}={item}" for key, item in alert["labels"].items() if key != "alertname")
-    text = f"**{alert['name']}** fires since {alert['fired']}: {alert['description']}\n({labels})"
-    return "\n".join(map(_plain, text.splitlines()))
+    about = " ".join(str(alert["description"]).split())
+    lines = (f"**{alert['name']}** fires since {alert['fired']}: {about}", f"({labels})")
+    return "\n".join(map(_plain, lines))
 
 
 def task_document(task: Task, limits: Limits, *, models: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from firedrill.core.living import RequestLine
 from firedrill.gateway.kubernetes import Gateway, Identity, Pace
 from firedrill.gateway.prometheus import HostWatched, prometheus_app
 from firedrill.gateway.servers import running, unix_listener
-from firedrill.runner.living.clock import PATIENCE_MS, SLICE_SECONDS, SLICES, Bounded, EpisodeHost
+from firedrill.runner.living.clock import (
+    PATIENCE_MS,
+    SLICE_SECONDS,
+    SLICES,
+    Bounded,
+    ClockFace,
+    EpisodeHost,
+    slept,
+)
 from firedrill.world.kube.api import Client, User
 from firedrill.world.kube.cluster import Settings
 from firedrill.world.sim.handlers import handler
@@ -190,3 +198,31 @@ async def test_closing_ends_streams_and_the_witness_knows_of_all_requests(tmp_pa
         assert not served.host.calls
         assert sorted(line.verb for line in served.lines) == ["list", "watch"]
         assert (await served.http.get(MAPS)).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("90", 90_000), ("1.5m", 90_000), ("1m 30s", 90_000), (".5", 500), ("0", 0), ("2d", 172_800_000)],
+)
+def test_sleep_takes_what_sleep_takes(text: str, ms: int) -> None:
+    assert slept(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "infinity", "-1", "1 x", "1e3", "9" * 30, "1w"])
+def test_and_nothing_else(text: str) -> None:
+    assert slept(text) is None
+
+
+async def test_a_sandbox_reads_the_incidents_clock_and_waits_by_it(tmp_path: Path) -> None:
+    async with serve(tmp_path, cap_ms=5 * MINUTE) as served:
+        way = httpx.ASGITransport(app=Bounded(ClockFace(served.host), served.host))
+        async with httpx.AsyncClient(transport=way, base_url="http://clock") as http:
+            assert int((await http.get("/now")).text) == served.start // 1000
+            assert (await http.post("/wait", content="1m")).status_code == 200
+            assert served.passed == MINUTE
+            assert (await http.post("/wait", content="@/etc/passwd")).status_code == 400
+            assert (await http.get("/")).status_code == 404
+            assert served.passed == MINUTE
+            await http.post("/wait", content="1h")
+            assert served.passed == 5 * MINUTE
+            assert (await http.get("/now")).status_code == 503

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 from firedrill.agents.scripted.policy import Call, Say, Turn, finish, mark, shell
+from firedrill.agents.scripted.responder import Responder, on_call
 
 NAME = "investigator"
 ANSWER = "/home/user/agent_output.json"
@@ -42,10 +43,12 @@ class Suspect:
 
 
 class Investigator:
-    """Looks around, counts what it finds, writes an answer and finishes."""
+    """Looks around, counts what it finds, writes an answer and finishes; on call, see the responder."""
 
     def reply(self, turn: Turn) -> Say:
         """The next message of the investigation."""
+        if on_call(turn):
+            return Responder().reply(turn)
         if turn.wordy:
             return Say("\n".join(["What I found so far:", *_fact_lines(turn), mark(turn.number)]))
         steps = {0: _arrive, 1: _inspect, 2: _listen}
