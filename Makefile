@@ -9,6 +9,7 @@ help:
 	@echo "make install  a virtual environment, the sandbox and its tools"
 	@echo "make demo     install, then a small benchmark from start to report"
 	@echo "make test     install, then every check"
+	@echo "make check    prove every scenario of the suites lite and sre; takes hours on few processors"
 	@echo "make bench    the figures of the documentation, measured on this machine"
 	@echo "make tools    a kubectl of 1.30 or newer and a Prometheus to test against, into tools/"
 	@echo "make fit      fit the investigator's weights again; needs FIREDRILL_SHARED"
@@ -25,6 +26,12 @@ demo: install
 test: install
 	@ls -d tools/prometheus-*/bin >/dev/null 2>&1 || scripts/prometheus || echo "no Prometheus here: its tests skip" >&2
 	scripts/check
+
+# what was checked before and has not changed since is not checked again
+check: install
+	told=0; for suite in lite sre; do \
+	  $(PY) -m firedrill check $$suite -n $$(nproc) --out runs/checked/$$suite || told=$$?; \
+	done; exit $$told
 
 bench: install
 	scripts/bench

@@ -46,7 +46,7 @@ async def check_living(
         InfrastructureError: a process broke.
     """
     said("simulated again")
-    proof = await _proved(source)
+    proof = await proved(source)
     if proof.get("error"):
         return Checked(source.id, (Point("healthy", "fails", proof["error"]),), about=proof)
     stage = await staged(source)
@@ -59,7 +59,7 @@ async def check_living(
     return Checked(source.id, points, tuple(rows), about=about)
 
 
-async def _proved(source: SuiteScenario) -> dict[str, Any]:
+async def proved(source: SuiteScenario) -> dict[str, Any]:
     """What a process of its own finds out about a scenario."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -224,4 +224,4 @@ def _oracle(row: Row, *, hand_over: bool) -> Point:
     return Point("oracle")
 
 
-__all__ = ["OPEN", "battery", "check_living", "judged", "row_of", "staged"]
+__all__ = ["OPEN", "battery", "check_living", "judged", "proved", "row_of", "staged"]

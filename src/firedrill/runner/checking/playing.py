@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from firedrill.runner.attempt import NoWorkspace, bounded_by, grade_answer, name
 if TYPE_CHECKING:
     from firedrill.core.grade import Grade
     from firedrill.core.living import Facts
+    from firedrill.runner.living import LivingEpisode
     from firedrill.runner.staging import Stage
 
 
@@ -40,13 +42,24 @@ class _NoReceipt:
         """Nothing is kept."""
 
 
-async def play(stage: Stage, agent: Agent, *, authority: str = "") -> Played:
+def _unwatched(_: LivingEpisode) -> None:
+    """Look at nothing."""
+
+
+async def play(
+    stage: Stage,
+    agent: Agent,
+    *,
+    authority: str = "",
+    watch: Callable[[LivingEpisode], None] = _unwatched,
+) -> Played:
     """Let an agent of our own process work on a staged living scenario, and grade what comes of it.
 
     Args:
         stage: of a living scenario, whose world is open.
         agent: one that acts on worlds and needs no sandbox.
         authority: a policy instead of the scenario's own.
+        watch: is shown the episode right before its process ends, for what that has cost.
 
     Raises:
         InfrastructureError: the world's process broke.
@@ -78,6 +91,7 @@ async def play(stage: Stage, agent: Agent, *, authority: str = "") -> Played:
         except AgentError as error:
             result = AgentResult(Outcome.AGENT_ERROR, reason=str(error))
         facts = await living.finish(named(result.submission, result.outcome))
+        watch(living)
     finally:
         await living.close()
     grade = grade_answer(
