@@ -169,9 +169,14 @@ class Bars:
         self._progress.stop()
 
 
-def display(quiet: bool) -> Display:
-    """How this program shows the progress of a run."""
+def display(quiet: bool, *, lines: bool = False) -> Display:
+    """How this program shows the progress of a run.
+
+    Args:
+        quiet: not at all.
+        lines: never by bars, which draw over what else is written.
+    """
     if quiet:
         return Quiet()
     console = Console(stderr=True)
-    return Bars(console) if console.is_terminal else Lines()
+    return Bars(console) if console.is_terminal and not lines else Lines()

@@ -7,12 +7,12 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firedrill.cli._asking import Terminal
 from firedrill.core.errors import InfrastructureError, InputError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class _Sitting:
         self._folder, self._speed, self._asks = folder, speed, asks
         self._kubeconfig = kubeconfig or folder / "kubeconfig"
         self._minutes, self._out, self._as_json = minutes, out, as_json
-        self._terminal = _Terminal()
+        self._terminal = Terminal()
         self._interrupted = asyncio.Event()
         self._times = 0
 
@@ -169,24 +169,6 @@ class _Sitting:
             if asking.result().strip().lower() in ("y", "yes"):
                 return
             self._times = 0
-
-
-class _Terminal:
-    """The person's terminal: one question at a time."""
-
-    def __init__(self) -> None:
-        self.there = sys.stdin is not None and sys.stdin.isatty()
-        self._turn = asyncio.Lock()
-        self._ask: Callable[[str], Awaitable[str]] | None = None
-
-    async def put(self, question: str) -> str:
-        """Ask, and give what he types."""
-        from firedrill.tools.authority.terminal import at_terminal
-
-        async with self._turn:
-            if self._ask is None:
-                self._ask = at_terminal(sys.stdin, sys.stderr)
-            return await self._ask(question)
 
 
 def _chosen(scenario: str | None, seed: int | None) -> tuple[Suite, str, int | None]:

@@ -24,13 +24,14 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Finish a run that was interrupted or killed; failures of ours are tried again."""
-    from firedrill.cli import _progress, _running
+    from firedrill.cli import _baselines, _progress, _running
     from firedrill.runner import resume as take_up
 
     with _progress.display(quiet) as progress:
 
         async def work(stop: asyncio.Event) -> RunResult:
-            return await take_up(run, concurrency=concurrency, progress=progress, stop=stop)
+            async with _baselines.taken_up(run):
+                return await take_up(run, concurrency=concurrency, progress=progress, stop=stop)
 
         result = _running.carry_out(work, progress.note)
     _running.report(result, as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from firedrill.agents import AgentRequest
     from firedrill.core.episode import Limits
     from firedrill.runner import RunResult
+    from firedrill.runner.settings import Worlds
+    from firedrill.suites import Suite
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -67,6 +70,12 @@ def run(
     temperature: Annotated[float | None, typer.Option(help="passed to the model")] = None,
     reasoning_effort: Annotated[str | None, typer.Option(help="passed to the model")] = None,
     context_window: Annotated[int | None, typer.Option(min=1, help="tokens the model can take in")] = None,
+    ledger: Annotated[
+        str, typer.Option(help="short, or full: each write on a living world is priced on forks of its own")
+    ] = "short",
+    approver: Annotated[
+        str, typer.Option(help="policy, or terminal: you answer what agents on living worlds have to ask")
+    ] = "policy",
     option: Annotated[
         list[str],
         typer.Option("-o", "--option", help="NAME=VALUE for the agents; may be given more than once"),
@@ -74,9 +83,13 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Run agents on a suite, or on a folder of incidents, and record everything."""
-    from firedrill.cli import _progress, _running
+    """Run agents on a suite, or on a folder of incidents, and record everything.
+
+    On living incidents, where no agent is named, those that need no model are run.
+    """
+    from firedrill.cli import _baselines, _progress, _running
     from firedrill.runner import run as start
+    from firedrill.runner.settings import Settings
     from firedrill.sandbox.base import SandboxSpec
     from firedrill.suites import open_suite
 
@@ -89,44 +102,73 @@ def run(
         "toolbox": toolbox,
     }
     options = {name: value for name, value in given.items() if value is not None} | _options(option)
-    requests = _requests(agent, model, options)
+    worlds = _worlds(ledger, approver)
+    requests = _requests(agent, model, options) if agent else []
     check_modalities(without)
     if sandbox == "none" and options.get("toolbox") == "full":
         raise InputError("the toolbox needs the sandbox", field="--toolbox", mend="leave out --sandbox none")
     opened = open_suite(suite)
-    with _progress.display(quiet) as progress:
+    if not agent:
+        _refuse_nobody(opened, model)
+    with _progress.display(quiet, lines=worlds.put is not None) as progress:
         for finding in opened.findings:
             if finding.severity == "error":
                 progress.note(f"{finding.source}: {finding.message}")
 
         async def work(stop: asyncio.Event) -> RunResult:
-            return await start(
-                opened,
-                requests,
-                repeats=repeats,
-                concurrency=concurrency,
-                limits=_limits(turns, minutes, max_cost),
-                sandbox=SandboxSpec(kind=sandbox),
-                seed=seed,
-                out=out,
-                scenarios=scenario,
-                limit=limit,
-                without=without,
-                source=_running.source_of(suite),
-                progress=progress,
-                stop=stop,
-            )
+            async with AsyncExitStack() as stack:
+                agents = requests or await stack.enter_async_context(_baselines.baselines())
+                return await start(
+                    opened,
+                    agents,
+                    repeats=repeats,
+                    concurrency=concurrency,
+                    limits=_limits(turns, minutes, max_cost),
+                    sandbox=SandboxSpec(kind=sandbox),
+                    seed=seed,
+                    out=out,
+                    scenarios=scenario,
+                    limit=limit,
+                    without=without,
+                    source=_running.source_of(suite),
+                    settings=Settings(worlds=worlds),
+                    progress=progress,
+                    stop=stop,
+                )
 
         result = _running.carry_out(work, progress.note)
     _running.report(result, as_json=as_json)
 
 
-def _requests(agents: Sequence[str], models: Sequence[str], options: dict[str, Any]) -> list[AgentRequest]:
-    from firedrill.agents import AGENTS, AgentRequest
+def _worlds(ledger: str, approver: str) -> Worlds:
+    """How living worlds are run."""
+    from firedrill.runner.settings import Worlds
 
-    if not agents:
+    if ledger not in ("short", "full"):
+        raise InputError(f"no ledger {ledger!r}", field="--ledger", mend="short or full")
+    if approver not in ("policy", "terminal"):
+        raise InputError(f"no approver {approver!r}", field="--approver", mend="policy or terminal")
+    put = None
+    if approver == "terminal":
+        from firedrill.cli._asking import Terminal
+
+        put = Terminal().put
+    return Worlds(ledger=ledger == "full", put=put)
+
+
+def _refuse_nobody(suite: Suite, models: Sequence[str]) -> None:
+    """Raise InputError where no agent was named, and a model was or the suite is not about worlds alone."""
+    from firedrill.agents import AGENTS
+    from firedrill.runner.planning import lives
+
+    if models or not all(map(lives, suite.scenarios)):
         names = "\n".join(f"  {name:<12}  {about}" for name, about in AGENTS.items())
         raise InputError(f"no agent given; name one or more:\n{names}", field="--agent")
+
+
+def _requests(agents: Sequence[str], models: Sequence[str], options: dict[str, Any]) -> list[AgentRequest]:
+    from firedrill.agents import AgentRequest
+
     plain = ("null", "oracle", "shotgun")
     requests = []
     for spec in agents:
