@@ -100,7 +100,7 @@ def test_every_tool_of_the_toolbox_has_its_help() -> None:
 
 def test_the_command_is_readable_by_all_and_stands_alone(tmp_path: Path) -> None:
     place = tmp_path / "incident"
-    write_command(place)
+    write_command(place, json.dumps(schemas("mcp")).encode())
     program = place / "bin" / "incident"
     assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
     for path in (place, place / "bin", program):
@@ -131,7 +131,7 @@ async def desk(open_greenhouse: Callable[..., Any], make_episode: Callable[..., 
         tools.attach(open_greenhouse())
         async with ToolServer(tools, episode.receipt, episode.meter).serve({"A": "b"}) as additions:
             assert additions.env["A"] == "b"
-            assert additions.env["PATH"].startswith(f"{PLACE}/bin:/usr")
+            assert additions.env["PATH"].startswith(f"{PLACE}/bin:/")
             assert additions.env["FIREDRILL_TOOLS"] == f"http://127.0.0.1:{PORT}/tools"
             yield Desk(additions.forwards[PORT], additions.mounts[PLACE], episode.receipt, episode.meter)
 

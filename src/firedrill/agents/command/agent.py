@@ -20,6 +20,7 @@ from firedrill.agents.base import (
 )
 from firedrill.agents.command.description import AGENT_DIR
 from firedrill.agents.command.folder import Copy
+from firedrill.agents.live.serving import LiveEpisodeTools
 from firedrill.agents.proxy.app import EpisodeProxy
 from firedrill.agents.proxy.settings import ProxySettings
 from firedrill.agents.task import VERSION, task_digest, task_document, task_text
@@ -54,20 +55,22 @@ class CommandAgent:
     proxy: ProxySettings | None = None
     minutes: float | None = None
     toolbox: str = "shell"
-    """``shell``, or ``full``: the command ``incident`` too."""
+    """``shell``; ``full``, and on living worlds ``live``: the command ``incident`` too."""
     privileged: bool = False
-    _tools: dict[int, EpisodeTools] = field(default_factory=dict, repr=False, compare=False)
+    _tools: dict[int, EpisodeTools | LiveEpisodeTools] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _proxies: dict[int, EpisodeProxy] = field(default_factory=dict, repr=False, compare=False)
     """The proxy of each open episode, by the identity of its meter."""
 
     @property
-    def _full(self) -> bool:
-        return self.toolbox == "full"
+    def _equipped(self) -> bool:
+        return self.toolbox != "shell"
 
     @property
     def acts(self) -> bool:
         """Whether it can be put on living worlds, where the toolbox of recordings has nothing to read."""
-        return not self._full
+        return self.toolbox != "full"
 
     def config(self) -> dict[str, Any]:
         """Everything that shapes its behaviour, without keys."""
@@ -93,7 +96,10 @@ class CommandAgent:
 
     def _toolbox_config(self) -> dict[str, Any]:
         config = toolbox_config(self.toolbox)
-        return {**config, "task": digest_of(task_section())} if self._full else config
+        return {**config, "task": digest_of(task_section(self.toolbox))} if self._equipped else config
+
+    def _new_tools(self) -> EpisodeTools | LiveEpisodeTools:
+        return LiveEpisodeTools() if self.toolbox == "live" else EpisodeTools()
 
     @asynccontextmanager
     async def prepare(self, meter: Meter, receipt: ReceiptSink) -> AsyncIterator[SandboxAdditions]:
@@ -106,8 +112,9 @@ class CommandAgent:
         if self.copy is not None:
             mounts[AGENT_DIR] = await asyncio.to_thread(self.copy.path)
         async with AsyncExitStack() as stack:
-            if self._full:
-                tools = await stack.enter_async_context(EpisodeTools())
+            if self._equipped:
+                tools = self._new_tools()
+                await stack.enter_async_context(tools)
                 self._tools[id(meter)] = tools
                 stack.callback(self._tools.pop, id(meter))
                 served = ToolServer(tools, receipt, meter).serve(env)
@@ -135,7 +142,9 @@ class CommandAgent:
             InfrastructureError: the sandbox, the proxy or the model's endpoint failed.
         """
         proxy, tools = self._proxies.get(id(episode.meter)), self._tools.get(id(episode.meter))
-        if tools is not None:
+        if isinstance(tools, LiveEpisodeTools):
+            tools.attach(episode)
+        elif tools is not None:
             tools.attach(episode.open_evidence)
         episode = replace(episode, task=_at_home(episode.task, episode.workspace.home))
         await self._write_task(episode)
@@ -164,8 +173,8 @@ class CommandAgent:
         task, limits = episode.task, episode.limits
         models = tuple(self.proxy.models) if self.proxy else ()
         text = task_text(task, limits)
-        if self._full:
-            text = f"{text.rstrip()}\n\n{task_section()}"
+        if self._equipped:
+            text = f"{text.rstrip()}\n\n{task_section(self.toolbox)}"
         document = json.dumps(task_document(task, limits, models=models), indent=2, sort_keys=True)
         await episode.workspace.write_file(f"{task.home}/TASK.md", text.encode("utf-8", "replace"))
         await episode.workspace.write_file(f"{task.home}/task.json", document.encode())

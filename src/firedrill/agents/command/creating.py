@@ -25,6 +25,9 @@ from firedrill.agents.proxy.settings import ProxySettings, Upstream
 from firedrill.agents.toolbox import read_toolbox
 from firedrill.core.errors import InputError
 
+_SUFFIX = {"shell": "", "full": "+tools", "live": "+live"}
+"""What the name says of the toolbox."""
+
 
 def create(spec: str, options: Mapping[str, Any]) -> Agent:
     """See :func:`firedrill.agents.command.create`."""
@@ -48,9 +51,9 @@ def create(spec: str, options: Mapping[str, Any]) -> Agent:
     mounts = _mounts(description, base, source)
     digests |= {target: list_mount(path) for target, path in mounts.items()}
     proxy = _proxy(description, given, base, source)
-    toolbox = read_toolbox({"toolbox": given.get("toolbox", description.toolbox)}, ("shell", "full"))
+    toolbox = read_toolbox({"toolbox": given.get("toolbox", description.toolbox)}, ("shell", "full", "live"))
     return CommandAgent(
-        name=_name(description, program.argv, given, proxy) + ("+tools" if toolbox == "full" else ""),
+        name=_name(description, program.argv, given, proxy) + _SUFFIX[toolbox],
         argv=program.argv,
         env=description.env,
         mounts=mounts,

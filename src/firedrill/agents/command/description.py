@@ -64,7 +64,7 @@ class Description(BaseModel):
     protocol: Literal["chat", "responses", "anthropic"] | None = None
     prices: str | None = None
     minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    toolbox: Literal["shell", "full"] | None = None
+    toolbox: Literal["shell", "full", "live"] | None = None
 
     @field_validator("env")
     @classmethod

@@ -85,8 +85,12 @@ class LiveTools:
             return AgentResult(Outcome.SUBMITTED, json.dumps(desk.diagnosis, ensure_ascii=False))
         return None
 
-    async def call(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
+    async def call(
+        self, name: str, arguments: Mapping[str, Any] | None, *, text_limit: int | None = None
+    ) -> ToolResult:
         """Answer one call; a wrong one gets an error that says what to write instead.
+
+        ``text_limit`` is the bound of this answer, where it is another.
 
         Raises:
             InfrastructureError: the machine failed.
@@ -99,7 +103,7 @@ class LiveTools:
             if self._natural is not None and name in self._natural.forms:
                 result = await self._natural.call(name, arguments)
             elif name in self._offered:
-                result = await self._box.call(name, arguments)
+                result = await self._box.call(name, arguments, text_limit=text_limit)
             else:
                 result = failure(f"there is no tool {name[:60]!r}; tools: {', '.join(self._offered)}")
         except InfrastructureError as error:

@@ -52,6 +52,12 @@ class EpisodeTools:
 
         return tuple(TOOLS)
 
+    def described(self) -> list[dict[str, Any]]:
+        """Every tool: name, description, inputSchema."""
+        from firedrill.tools import schemas
+
+        return schemas("mcp")
+
     def attach(self, open_evidence: OpenEvidence | None) -> None:
         """Say what to open. Nothing is opened before the first call.
 

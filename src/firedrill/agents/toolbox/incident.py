@@ -17,7 +17,9 @@ import urllib.parse
 from typing import Any
 
 DEFAULT = "http://127.0.0.1:8643/tools"
-SECONDS = 120
+SECONDS = 300
+VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+"""Of the Model Context Protocol, as far as it is about tools alone."""
 _KINDS = {"integer": "N", "number": "N", "array": "A,B", "boolean": ""}
 
 
@@ -36,8 +38,10 @@ def overview(tools: list[dict[str, Any]]) -> str:
     return "\n".join(
         [
             "usage: incident TOOL [ARGUMENTS] [--json]",
+            "       incident mcp",
             "",
-            "Asks the recorded incident.",
+            "Asks the tools of this incident. `incident mcp` serves them over the Model Context Protocol, on",
+            "standard input and output, to a program that starts it.",
             "",
             *lines,
             "",
@@ -99,7 +103,7 @@ def read(tool: dict[str, Any], words: list[str]) -> dict[str, Any]:
                 raise ValueError(f"--{flag} needs a value")
             else:
                 value = rest.pop(0)
-        if known[name].get("type") == "array":
+        if known[name].get("type") == "array" and not value.lstrip().startswith(("[", "{")):
             found.setdefault(name, []).extend(item for item in value.split(",") if item)
         else:
             found[name] = value
@@ -128,9 +132,75 @@ def ask(url: str, name: str, body: dict[str, Any], *, wide: bool) -> dict[str, A
     return answer
 
 
+def reply(tools: list[dict[str, Any]], message: dict[str, Any]) -> dict[str, Any] | None:
+    """The answer to one message of the Model Context Protocol; None where none is due."""
+    method, number = message.get("method"), message.get("id")
+    if number is None:
+        return None
+    params = message.get("params")
+    params = params if isinstance(params, dict) else {}
+    answer: dict[str, Any] = {"jsonrpc": "2.0", "id": number}
+    if method == "initialize":
+        wanted = str(params.get("protocolVersion"))
+        answer["result"] = {
+            "protocolVersion": wanted if wanted in VERSIONS else VERSIONS[-1],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "incident", "version": "1"},
+        }
+    elif method == "ping":
+        answer["result"] = {}
+    elif method == "tools/list":
+        answer["result"] = {"tools": tools}
+    elif method == "tools/call":
+        answer["result"] = _called(params)
+    else:
+        answer["error"] = {"code": -32601, "message": f"there is no method {str(method)[:60]!r} here"}
+    return answer
+
+
+def _called(params: dict[str, Any]) -> dict[str, Any]:
+    given = params.get("arguments")
+    try:
+        found = ask(
+            os.environ.get("FIREDRILL_TOOLS", DEFAULT),
+            str(params.get("name")),
+            given if isinstance(given, dict) else {},
+            wide=False,
+        )
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return {"content": [{"type": "text", "text": f"no tools to be reached: {error}"}], "isError": True}
+    wrong = bool(found.get("error"))
+    text = str(found.pop("text", ""))
+    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": wrong}
+    return result if wrong else {**result, "structuredContent": found}
+
+
+def serve(tools: list[dict[str, Any]]) -> int:
+    """Answer messages, one a line, until they end."""
+    for line in sys.stdin:
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            answer: dict[str, Any] | None = {
+                "jsonrpc": "2.0",
+                "id": None,
+                "error": {"code": -32700, "message": "no message of JSON-RPC"},
+            }
+        else:
+            answer = reply(tools, message)
+        if answer is not None:
+            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+    return 0
+
+
 def main(argv: list[str]) -> int:
     """Ask what the command line says, print the answer and give the exit code."""
     tools = load()
+    if argv == ["mcp"]:
+        return serve(tools)
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview(tools) + "\n")
         return 0 if argv else 2

@@ -16,6 +16,8 @@ worlds ``live``: tools as function calls as well; ``nl``: those of them that ask
 ON_WORLDS = ("shell", "live", "nl")
 """What there is on living worlds."""
 VERSION = "task-v1"
+LIVE = "live-task-v1"
+"""Of programs on call."""
 
 
 def read_toolbox(options: Mapping[str, Any], known: Sequence[str] = TOOLBOXES) -> str:
@@ -44,10 +46,17 @@ def toolbox_config(name: str) -> dict[str, Any]:
     return {"name": name, "tools": digest_of(schemas("mcp")), "command": digest_bytes(command)}
 
 
-def task_section() -> str:
+def task_section(toolbox: str = "full") -> str:
     """What a program's task says of the command, in Markdown."""
-    from firedrill.tools import schemas
+    if toolbox == "live":
+        from firedrill.tools.live.catalog import LIVE_TOOLS
+        from firedrill.tools.toolbox import described
 
-    text = resources.files("firedrill.agents.toolbox").joinpath(f"data/{VERSION}.md").read_text("utf-8")
-    lines = [f"- `{tool['name']}`: {tool['description']}" for tool in schemas("mcp")]
+        name, listed = LIVE, described(LIVE_TOOLS.values(), "mcp")
+    else:
+        from firedrill.tools import schemas
+
+        name, listed = VERSION, schemas("mcp")
+    text = resources.files("firedrill.agents.toolbox").joinpath(f"data/{name}.md").read_text("utf-8")
+    lines = [f"- `{tool['name']}`: {tool['description']}" for tool in listed]
     return Template(text).substitute(tools="\n".join(lines))

@@ -13,10 +13,9 @@ from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from firedrill.agents.base import Meter, ReceiptSink, SandboxAdditions
-from firedrill.agents.toolbox.calls import EpisodeTools
 from firedrill.core.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -24,12 +23,15 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
+    from firedrill.tools import ToolResult
+
 PORT = 8643
 """Where the tools are, on 127.0.0.1 inside the sandbox."""
 PLACE = "/opt/incident"
 """Where the command stands inside; its folder ``bin`` is on the path."""
 COMMAND = "incident"
-SANDBOX_PATH = "/usr/local/bin:/usr/bin:/bin"
+SANDBOX_PATH = "/opt/on-call:/usr/local/bin:/usr/bin:/bin"
+"""The path inside; the first folder is there for agents on call."""
 REQUEST_LIMIT = 65_536
 """Bytes of the arguments of one call."""
 CALLS_LIMIT = 20_000
@@ -40,13 +42,27 @@ RECORDED = 20_000
 """Characters of an answer that the receipt keeps."""
 
 
+class Served(Protocol):
+    """The tools of one episode, as programs ask them."""
+
+    def described(self) -> list[dict[str, Any]]:
+        """Every tool: name, description, inputSchema."""
+
+    async def call(self, name: str, arguments: Mapping[str, Any] | None, *, wide: bool = False) -> ToolResult:
+        """Answer one call; ``wide`` allows more characters.
+
+        Raises:
+            InfrastructureError: the machine failed, or the episode is over.
+        """
+
+
 class ToolServer:
     """Serves one episode's tools to what runs in its sandbox, and records every call.
 
     ``meter`` counts the calls; None where what makes them is counted already (a shell command).
     """
 
-    def __init__(self, tools: EpisodeTools, receipt: ReceiptSink, meter: Meter | None = None) -> None:
+    def __init__(self, tools: Served, receipt: ReceiptSink, meter: Meter | None = None) -> None:
         self._tools = tools
         self._receipt = receipt
         self._meter = meter
@@ -68,7 +84,7 @@ class ToolServer:
         with TemporaryDirectory() as folder:
             place, socket = Path(folder) / "incident", Path(folder) / "socket"
             try:
-                await asyncio.to_thread(write_command, place)
+                await asyncio.to_thread(write_command, place, self._definitions())
                 async with served(self.application(), socket, Bounds(connections=CONNECTIONS)):
                     yield SandboxAdditions({PLACE: place}, given, {PORT: socket})
             except OSError as error:
@@ -87,10 +103,14 @@ class ToolServer:
             exception_handlers={404: _nothing, 405: _nothing, Exception: _failed},
         )
 
+    def _definitions(self) -> bytes:
+        """Every tool with its parameters, as JSON."""
+        return json.dumps(self._tools.described(), ensure_ascii=False).encode()
+
     async def _list(self, _request: Request) -> Response:
         from starlette.responses import Response
 
-        return Response(await asyncio.to_thread(definitions), media_type="application/json")
+        return Response(self._definitions(), media_type="application/json")
 
     async def _call(self, request: Request) -> Response:
         self._number += 1
@@ -113,20 +133,13 @@ class ToolServer:
         return _json({**result.to_json(), "text": result.text}, 400 if result.error else 200)
 
 
-def definitions() -> bytes:
-    """Every tool with its parameters, as JSON."""
-    from firedrill.tools import schemas
-
-    return json.dumps(schemas("mcp"), ensure_ascii=False).encode()
-
-
-def write_command(place: Path) -> None:
-    """Write the command and its definitions below ``place``, readable by all."""
+def write_command(place: Path, definitions: bytes) -> None:
+    """Write the command and the definitions of its tools below ``place``, readable by all."""
     (place / "bin").mkdir(parents=True)
     program = place / "bin" / COMMAND
     program.write_bytes(resources.files("firedrill.agents.toolbox").joinpath("incident.py").read_bytes())
     listed = place / "tools.json"
-    listed.write_bytes(definitions())
+    listed.write_bytes(definitions)
     listed.chmod(0o644)
     for path in (place, place / "bin", program):
         path.chmod(0o755)

@@ -43,8 +43,12 @@ class LiveToolbox:
         """Every tool as endpoints want to be told of it."""
         return described(self.tools.values(), style)
 
-    async def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> ToolResult:
+    async def call(
+        self, name: str, arguments: Mapping[str, Any] | None = None, *, text_limit: int | None = None
+    ) -> ToolResult:
         """Answer one call. A call that makes no sense gets an answer that says how to mend it.
+
+        ``text_limit`` is the bound of this answer, where it is another.
 
         Raises:
             InfrastructureError: the machine failed, never for what the caller asked.
@@ -55,10 +59,11 @@ class LiveToolbox:
         params = read_arguments(tool, arguments)
         if isinstance(params, ToolResult):
             return params
+        bound = text_limit or self.text_limit
         key = f"{name} {params.model_dump_json(exclude={'limit', 'offset'})}"
         kept = self._kept.get(key) if params.offset else None
         if kept is not None:
-            return build(kept, params, self.text_limit)
+            return build(kept, params, bound)
         try:
             answer = await tool.run(self.desk, params)
         except Mistake as mistake:
@@ -66,7 +71,7 @@ class LiveToolbox:
         except Refused as error:
             return failure(clean(refusal("the cluster", error), _MOST_TOLD))
         self._keep(key, answer)
-        return build(answer, params, self.text_limit)
+        return build(answer, params, bound)
 
     def _keep(self, key: str, answer: Answer) -> None:
         self._kept.pop(key, None)
