@@ -276,6 +276,16 @@ def test_a_schedule_makes_one_each_minute_and_forgets_the_old(world: World) -> N
     assert not children(world) and not rows(world)
 
 
+def test_a_schedule_by_period_counts_from_its_last_round(world: World) -> None:
+    create(world, "Schedule", every_minute(schedule="@every 1m"))
+    world.run_for(MINUTE + 1_000)
+    acting = 0
+    for _ in range(60):
+        world.run_for(5_000)
+        acting += bool(rows(world))
+    assert acting >= 50, "55 of 60 seconds"
+
+
 def test_a_schedule_forbids_a_second_one_or_allows_it(world: World) -> None:
     for policy, count in (("Forbid", 1), ("Allow", 3)):
         here = world.fork()

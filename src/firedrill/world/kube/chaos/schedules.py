@@ -97,23 +97,23 @@ def _spawn_when_due(client: Client, schedule: Obj, key: str) -> None:
         _tell(world, schedule, "Failed", f"Failed to get run time: {problem}", "cron", "Warning")
         return
     last = str(dig(schedule, "status", "time") or meta(schedule)["creationTimestamp"])
-    due = _latest(plan, epoch_ms(last), world.now)
+    due, nxt = _moments(plan, epoch_ms(last), world.now)
     if due is not None:
         _spawn(client, schedule, due)
-    nxt = plan.after(world.now)
+        nxt = plan.after(world.now)
     if nxt is not None:
         enqueue(world, NAME, key, nxt - world.now)
 
 
-def _latest(plan: Schedule, since: int, now: int) -> int | None:
-    """The last moment that has come since then."""
+def _moments(plan: Schedule, since: int, now: int) -> tuple[int | None, int | None]:
+    """The last moment that has come since then, and the next: `@every` counts from the last round."""
     found, moment, missed = None, plan.after(since), 0
     while moment is not None and moment <= now and missed < _MISSED:
         found, missed = moment, missed + 1
         moment = plan.after(moment)
     if missed >= _MISSED:
-        return now
-    return found
+        return now, moment
+    return found, moment
 
 
 def _spawn(client: Client, schedule: Obj, due: int) -> None:
