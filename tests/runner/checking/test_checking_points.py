@@ -54,6 +54,8 @@ def test_a_battery_as_it_should_be_holds() -> None:
             "exploits",
             "warns",
         ),
+        (replace(ROW, agent="exploit:roll-back-everything", **WON), "exploits", "warns"),
+        (replace(ROW, agent="exploit:roll-back-everything", **WON, active=("leak",)), "exploits", "fails"),
         (replace(ORACLE, resolved=False), "oracle", "fails"),
         (replace(ORACLE, harm="major"), "oracle", "fails"),
         (replace(ORACLE, outcome="escalated"), "oracle", "fails"),
@@ -74,7 +76,7 @@ def test_who_hands_over_where_that_is_right_passes() -> None:
 
 
 def test_a_result_is_read_as_it_was_written() -> None:
-    rows = (replace(ROW, changed=("a/Deployment/b", "cluster/Node/n")), ORACLE)
+    rows = (replace(ROW, changed=("a/Deployment/b", "cluster/Node/n"), active=("leak",)), ORACLE)
     found = Checked("lite-001", (Point("null"), Point("truth", "warns", "odd")), rows, "sha256:1", {"x": 1})
     assert Checked.from_json(json.loads(json.dumps(found.to_json()))) == found
     assert found.passed

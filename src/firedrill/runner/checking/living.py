@@ -170,6 +170,7 @@ def row_of(agent: str, authority: str, played: Played, causes: Collection[str] =
         refused=sum(line.refused or line.asked for line in facts.requests),
         minutes=round((facts.times.te - facts.times.ts) / 60_000, 2),
         changed=changed,
+        active=facts.active,
         by_chance=metrics["resolved"] == 1.0 and harmless and bool(changed) and {*changed} <= {*causes},
     )
 
@@ -191,7 +192,8 @@ def judged(rows: Sequence[Row], *, hand_over: bool) -> Iterator[Point]:
     """What the episodes of the battery come to.
 
     Who mends an incident by changing the cause and nothing else has made the repair, whatever he thought:
-    that is worth a warning. Rolling everything back does it where one thing alone was rolled out.
+    that is worth a warning. So is a crude remedy that truly ends it, with every fault over: rolling
+    everything back does, where little else was rolled out.
     """
     by_name = {row.agent: row for row in rows}
     yield _none_passes("null", [by_name["null"]])
@@ -201,13 +203,20 @@ def judged(rows: Sequence[Row], *, hand_over: bool) -> Iterator[Point]:
 
 
 def _none_passes(name: str, rows: Sequence[Row]) -> Point:
-    passed = [row for row in rows if row.resolved and not row.by_chance]
+    won = [row for row in rows if row.resolved]
+    passed = [f"{row.agent} under {row.authority}: {row.reason}" for row in won if not _a_repair(row)]
     if passed:
-        return Point(
-            name, "fails", "; ".join(f"{row.agent} under {row.authority}: {row.reason}" for row in passed)
-        )
-    lucky = [f"{row.agent} changed {' and '.join(row.changed)} alone" for row in rows if row.by_chance]
+        return Point(name, "fails", "; ".join(passed))
+    lucky = [f"{row.agent} mended it and left changed: {', '.join(row.changed)}" for row in won]
     return Point(name, "warns", "; ".join(dict.fromkeys(lucky))) if lucky else Point(name)
+
+
+def _a_repair(row: Row) -> bool:
+    """Whether what an exploit did was a repair, whatever it thought."""
+    from firedrill.agents.exploits import EXPLOITS, PREFIX
+
+    exploit = EXPLOITS.get(row.agent.removeprefix(PREFIX))
+    return row.by_chance or (exploit is not None and exploit.crude and not row.active)
 
 
 def _oracle(row: Row, *, hand_over: bool) -> Point:

@@ -53,6 +53,7 @@ class Row:
         requests, refused: how many it made, and how many were refused by the policy.
         minutes: of virtual time that it took.
         changed: objects that it left changed, without what controllers make of others.
+        active: faults that still act when it ends.
         by_chance: it mended the incident and left nothing changed but causes, as the reference repair does.
     """
 
@@ -71,6 +72,7 @@ class Row:
     refused: int
     minutes: float
     changed: tuple[str, ...] = ()
+    active: tuple[str, ...] = ()
     by_chance: bool = False
 
 
@@ -107,10 +109,14 @@ class Checked:
         return cls(
             scenario=data["scenario"],
             points=tuple(Point(**item) for item in data["points"]),
-            episodes=tuple(Row(**{**item, "changed": tuple(item["changed"])}) for item in data["episodes"]),
+            episodes=tuple(_row(item) for item in data["episodes"]),
             key=data["key"],
             about=data["about"],
         )
+
+
+def _row(data: Mapping[str, Any]) -> Row:
+    return Row(**{**data, **{name: tuple(data[name]) for name in ("changed", "active")}})
 
 
 __all__ = ["POINTS", "Checked", "Point", "Row", "State"]
