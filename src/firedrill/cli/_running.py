@@ -89,6 +89,7 @@ def show(folder: RunFolder) -> None:
     from rich.console import Console
 
     from firedrill.report import terminal
+    from firedrill.report.living import living_rows
     from firedrill.runner import scoreboard
 
     manifest = folder.manifest
@@ -98,7 +99,11 @@ def show(folder: RunFolder) -> None:
     if not console.is_terminal:
         # a pipe or a file has no width of its own, and a squeezed table tells nothing
         console.width = _WIDTH
-    terminal.scoreboard(scoreboard(folder), console, names=names, title=title)
+    board = scoreboard(folder)
+    if rows := living_rows(board.agents, folder.results()):
+        terminal.living_scoreboard(rows, board, console, names=names, title=title)
+    else:
+        terminal.scoreboard(board, console, names=names, title=title)
     if manifest.plan.sandbox.get("kind") == "none":
         sys.stdout.write("run WITHOUT a sandbox: agents could read this machine, truth included\n")
     sys.stdout.write(f"run     {folder.path}\ndigest  {manifest.digests.run}\n")

@@ -161,8 +161,7 @@ class RunView:
     @property
     def notice(self) -> str:
         """With what the numbers can be compared."""
-        words = text.LIVING_NOTICE if self.living else text.NOTICE
-        return words.format(scorer=self.board.scorer or "unknown")
+        return text.notice(self.board.scorer)
 
     @property
     def headline_text(self) -> str:

@@ -12,6 +12,8 @@ from firedrill.report import text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from firedrill.report.living import LivingRow
+
 
 def standing(rows: Sequence[AgentScore], *, seed: int = 0) -> list[str]:
     """For each row, what can be said of it against the next one: better, or undecided."""
@@ -57,6 +59,50 @@ def scoreboard(
         ]
         table.add_row(*cells)
     console.print(table, markup=False)
+    _below(board, console, names)
+
+
+def living_scoreboard(
+    rows: Sequence[LivingRow],
+    board: Scoreboard,
+    console: Console,
+    *,
+    names: Mapping[str, str] | None = None,
+    title: str = "Scoreboard",
+) -> None:
+    """Print what became of incidents on living worlds, by agent, and below it what limits what it says."""
+    from rich.table import Table
+
+    names = dict(names or {})
+    table = Table(title=text.one_line(title), title_justify="left", title_style="bold", header_style="bold")
+    repeats = max((max(row.score.pass_at, default=1) for row in rows), default=1)
+    table.add_column("agent", overflow="fold", min_width=14)
+    columns = ["resolved", "95 %", "n", *([f"pass@{repeats}", f"pass^{repeats}"] if repeats > 1 else [])]
+    for name in (*columns, "diagnosis", "repair", "SLO-min saved", "to repair", "harm"):
+        table.add_column(name, justify="left" if name == "harm" else "right", no_wrap=name != "harm")
+    for row in rows:
+        score = row.score
+        cells = [_who(score, names), text.percent(score.score.mean), text.interval(score.score)]
+        cells.append(str(score.score.n))
+        if repeats > 1:
+            cells += [text.percent(found[repeats].mean) for found in (score.pass_at, score.pass_hat)]
+        cells += [
+            text.number(row.diagnosis.mean, 2),
+            text.number(row.partial.mean, 2),
+            text.signed(row.saved.mean),
+            f"{text.span(row.to_repair.mean)} ({row.to_repair.successes})",
+            ", ".join(f"{count} {name}" for name, count in row.harm.items() if count),
+        ]
+        table.add_row(*cells)
+    console.print(table, markup=False)
+    for row in rows:
+        for item in row.catastrophes:
+            line = f"catastrophe: {_who(row.score, names)} on {item.scenario}: {text.one_line(item.reason)}"
+            console.print(line, style="bold red", highlight=False, markup=False)
+    _below(board, console, names)
+
+
+def _below(board: Scoreboard, console: Console, names: Mapping[str, str]) -> None:
     for row, following, words in zip(board.agents, board.agents[1:], standing(board.agents), strict=False):
         line = f"{_who(row, names)} against {_who(following, names)}: {words}"
         console.print(line, highlight=False, markup=False)
@@ -87,5 +133,5 @@ def remarks(board: Scoreboard, names: Mapping[str, str] | None = None) -> list[s
                 f"{who}: {row.unresolvable} scenarios have a label that no object of the incident matches; "
                 f"without them the score is {text.percent(row.resolvable_only)}."
             )
-    lines.append(text.NOTICE.format(scorer=board.scorer or "unknown"))
+    lines.append(text.notice(board.scorer))
     return lines

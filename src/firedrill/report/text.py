@@ -29,6 +29,12 @@ _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "�")
 _VISIBLE = {**_BIDI, **_CONTROLS, **_C1, **_SURROGATES}
 
 
+def notice(scorer: str) -> str:
+    """With what the numbers of a scorer can be compared."""
+    words = LIVING_NOTICE if "+living" in scorer else NOTICE
+    return words.format(scorer=scorer or "unknown")
+
+
 def visible(text: object) -> str:
     """Foreign text with control and direction characters made visible, so that it hides nothing."""
     return str(text).replace("\r\n", "\n").translate(_VISIBLE)

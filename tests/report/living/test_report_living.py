@@ -143,6 +143,10 @@ def test_messages_stand_between_requests(facts: Facts) -> None:
         said(3, 9, content=" "),
     ]
     entries = story_of(facts, lines).entries
+    call = {"name": "kubectl", "arguments": HOSTILE}
+    assert (
+        story_of(facts, [said(0, 1, content="", tool_calls=[call, 7])]).said[0].text == f"kubectl {HOSTILE}"
+    )
     assert [type(item).__name__ for item in entries] == ["Act", "Act", "Said", "Act", "Said", "Act", "Act"]
 
 

@@ -125,7 +125,7 @@ class Loop:
             except ContextOverflow as overflow:
                 await self._recover(overflow)
                 continue
-            self._record(reply)
+            self._record(reply, await self._moment())
             self.conversation.reply(reply)
             if reply.reading.reported:
                 self._counted = reply.reading.tokens.input + reply.reading.tokens.output
@@ -153,10 +153,16 @@ class Loop:
             self.served.add(reply.model)
         return reply
 
-    def _record(self, reply: Reply) -> None:
+    async def _moment(self) -> dict[str, int]:
+        """When it is by the clock of the episode's world, where there is one."""
+        living = self.episode.living
+        return {} if living is None else {"at_ms": await living.now()}
+
+    def _record(self, reply: Reply, moment: dict[str, int]) -> None:
         tokens = reply.reading.tokens
         self.episode.receipt.append(
             "message",
+            **moment,
             role="assistant",
             content=reply.text,
             tool_calls=[

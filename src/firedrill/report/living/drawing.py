@@ -254,7 +254,7 @@ def _alert(row: AlertRow, story: Story, frame: _Frame, y: float) -> Iterator[str
     if x + wide > frame.width:
         yield svg.label("name", min(frame.width - 2, x + wide), y + 9, words, "end")
     else:
-        yield svg.label("name", x, y + 9, words)
+        yield svg.label("name", x + 5, y + 9, words)
     for fired, ended in row.spans:
         left, right = frame.x(fired), frame.x(story.end if ended is None else ended)
         sort = f"alert{' still' if ended is None else ''}{' called' if row.triggering else ''}"

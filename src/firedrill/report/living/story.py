@@ -209,10 +209,17 @@ def _said(receipt: Iterable[ReceiptLine]) -> Iterable[Said]:
         at, content = line.payload.get("at_ms"), line.payload.get("content", line.payload.get("text"))
         if line.kind not in _SPOKEN or not isinstance(at, int) or not isinstance(content, str):
             continue
+        content = content if content.strip() else _calls(line.payload.get("tool_calls"))
         role = line.payload.get("role", "assistant" if line.kind == "message" else line.kind)
         if content.strip():
             yield Said(number, at, "agent" if role == "assistant" else str(role), content[:_MOST_TEXT])
             number += 1
+
+
+def _calls(calls: object) -> str:
+    """What a message without words calls for."""
+    found = [item for item in calls if isinstance(item, Mapping)] if isinstance(calls, list) else []
+    return "\n".join(f"{item.get('name', 'a tool')} {item.get('arguments', '')}" for item in found)
 
 
 __all__ = ["MOST_ACTS", "Act", "AlertRow", "Moment", "Said", "Sort", "Story", "sort_of", "story_of"]
