@@ -43,21 +43,25 @@ class Shift:
     """What happened in one episode.
 
     Attributes:
-        diagnosis: of the last look.
-        first: of the first look.
+        diagnoses: of each look.
         tried: steps in their order.
         cleared: whether nothing fires at the end.
-        notes: in words, for the receipt.
+        reason: why something still fires.
+        helpless: causes that no safe step mends.
     """
 
     asker: Asker
     say: Callable[[str, str], None] = lambda title, text: None
-    first: Diagnosis | None = None
-    diagnosis: Diagnosis | None = None
+    diagnoses: list[Diagnosis] = field(default_factory=list)
     tried: list[Done] = field(default_factory=list)
     cleared: bool = False
     reason: str = ""
     helpless: list[str] = field(default_factory=list)
+
+    @property
+    def first(self) -> Diagnosis | None:
+        """Of the first look."""
+        return self.diagnoses[0] if self.diagnoses else None
 
     async def work(self) -> None:
         """Everything, until nothing fires or nothing safe is left."""
@@ -80,7 +84,7 @@ class Shift:
             for step in steps:
                 handled.add(step.cause)
                 await self._step(scene, step)
-            if self._did() and await self._settles(watch, before, end):
+            if self._did() and await self._settles(watch, steps, before, end):
                 self.cleared = True
                 break
             if await site.now() >= end or len(self.tried) >= STEPS:
@@ -92,9 +96,8 @@ class Shift:
         settings = load_settings()
         found = await record(self.asker, settings)
         before = past(found, settings.past_s)
-        self.diagnosis = await asyncio.to_thread(_investigated, found, before, handled)
-        self.first = self.first or self.diagnosis
-        onset = self.first.case.onset
+        self.diagnoses.append(await asyncio.to_thread(_investigated, found, before, handled))
+        onset = self.diagnoses[0].case.onset
         self.say("Look", f"look {number + 1}: {len(found.all())} objects, {self.asker.count} requests so far")
         return Scene(
             found, before, onset.replace(tzinfo=UTC).timestamp() if onset else found.onset or found.now
@@ -102,8 +105,7 @@ class Shift:
 
     def _plan(self, scene: Scene, handled: set[str], *, first: bool) -> list[Step]:
         """A step for each cause that is named; where none of these has any, for the likeliest that has."""
-        assert self.diagnosis is not None
-        causes = [cause for cause in self.diagnosis.causes if self._top(cause) not in handled]
+        causes = [cause for cause in self.diagnoses[-1].causes if self._top(cause) not in handled]
         out: list[Step] = []
         for cause in causes:
             found = steps_for(scene, self._top(cause), cause.reasons[0].hypothesis.summary)
@@ -113,9 +115,9 @@ class Shift:
                 self.helpless.append(cause.entity)
         if out:
             return out[: STEPS - len(self.tried)]
-        if first and causes and self.diagnosis.confidence >= 0.8:
+        if first and causes and self.diagnoses[-1].confidence >= 0.8:
             return []
-        for other in self.diagnosis.suspects:
+        for other in self.diagnoses[-1].suspects:
             if other.probability < _LIKELY or self._top(other) in handled:
                 continue
             found = steps_for(scene, self._top(other), other.reasons[0].hypothesis.summary)
@@ -124,8 +126,7 @@ class Shift:
         return []
 
     def _top(self, suspect: Suspect) -> str:
-        assert self.diagnosis is not None
-        return self.diagnosis.case.top(suspect.entity)
+        return self.diagnoses[-1].case.top(suspect.entity)
 
     def _why_not(self) -> str:
         if self.helpless:
@@ -149,12 +150,12 @@ class Shift:
         """Whether anything was done that stands."""
         return any(not done.refused and not done.undone for done in self.tried)
 
-    async def _settles(self, watch: Watch, before: Health, end: int) -> bool:
+    async def _settles(self, watch: Watch, steps: list[Step], before: Health, end: int) -> bool:
         """Wait until nothing fires; whether it came to that. Without any sign of help, not for long."""
         if await self._clears(watch, DOUBTFUL_MINUTES, end):
             return True
         if not (await watch.look()).better_than(before):
-            await self._take_back()
+            await self._take_back(steps)
             return False
         return await self._clears(watch, HOPEFUL_MINUTES - DOUBTFUL_MINUTES, end)
 
@@ -174,13 +175,18 @@ class Shift:
         await self.asker.site.wait(CALM_MINUTES * MINUTE_MS)
         return not await watch.firing()
 
-    async def _take_back(self) -> None:
-        """What was only guessed and did not help is as it was before."""
+    async def _take_back(self, steps: list[Step]) -> None:
+        """What did not help is as it was before, but for experiments: those are never missed."""
         hand = Hand(self.asker)
         for done in reversed(self.tried):
-            if done.step.guessed and not done.refused and not done.undone:
-                await hand.undo(done)
-                self.say("Taken back", done.step.what)
+            if done.step not in steps or done.refused or done.undone or _experiment(done.step):
+                continue
+            await hand.undo(done)
+            self.say("Taken back", done.step.what)
+
+
+def _experiment(step: Step) -> bool:
+    return any("chaos" in action.resource for action in step.actions)
 
 
 def _investigated(found: Recording, before: Past, handled: frozenset[str]) -> Diagnosis:

@@ -33,11 +33,14 @@ class Past:
     """Earlier states of objects, by kind, namespace and name; the first is from before the window.
 
     ``gone`` are objects that the series tell of and that are no more, with the moment at which they went.
+    ``labels`` are those that namespaces and nodes had at first, as series spell them.
     """
 
     base: float
     states: dict[Key, list[State]] = field(default_factory=dict)
     gone: dict[Key, tuple[float, Obj]] = field(default_factory=dict)
+    labels: dict[Key, dict[str, str]] = field(default_factory=dict)
+    figures: Figures | None = None
 
     def before(self, key: Key, moment: float) -> State | None:
         """The state of an object at a moment, None where it was not there or never changed."""
@@ -62,7 +65,9 @@ def past(found: Recording, span_s: float) -> Past:
         states = _states(obj, out.base, figures, revisions.get(key_of(obj), []))
         if states:
             out.states[key_of(obj)] = states
+    out.figures = figures
     out.gone = figures.gone()
+    out.labels = figures.labels()
     return out
 
 
@@ -182,11 +187,24 @@ class Figures:
         for metric, kind, label, version in _TELLING:
             for labels, points in self._series.get(metric, ()):
                 key = (kind, str(labels.get("namespace") or ""), str(labels.get(label) or ""))
-                if key in self._present or not key[2] or points[0][0] > self._base + 600:
+                new = points[0][0] > self._base + 600 and kind != "Pod"
+                if key in self._present or not key[2] or new:
                     continue
                 about = {"name": key[2], **({"namespace": key[1]} if key[1] else {})}
                 body = {"apiVersion": version, "kind": kind, "metadata": about, "spec": {}}
                 out[key] = (max(points[-1][0], out[key][0] if key in out else 0.0), body)
+        return out
+
+    def labels(self) -> dict[Key, dict[str, str]]:
+        """The labels that namespaces and nodes had at first."""
+        out: dict[Key, dict[str, str]] = {}
+        for metric, kind, label in (
+            ("kube_namespace_labels", "Namespace", "namespace"),
+            ("kube_node_labels", "Node", "node"),
+        ):
+            for known, _ in self.at_first(metric):
+                told = {key: value for key, value in known.items() if key.startswith("label_")}
+                out.setdefault((kind, "", str(known.get(label))), told)
         return out
 
 
@@ -195,6 +213,7 @@ _TELLING = (
     ("kube_statefulset_labels", "StatefulSet", "statefulset", "apps/v1"),
     ("kube_daemonset_labels", "DaemonSet", "daemonset", "apps/v1"),
     ("kube_service_info", "Service", "service", "v1"),
+    ("kube_pod_container_info", "Pod", "pod", "v1"),
     ("kube_persistentvolumeclaim_info", "PersistentVolumeClaim", "persistentvolumeclaim", "v1"),
 )
 

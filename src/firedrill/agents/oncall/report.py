@@ -9,7 +9,7 @@ from typing import Any
 from firedrill.agents.oncall.doing import Done
 from firedrill.agents.oncall.duty import Shift
 from firedrill.agents.sleuth.answer import answer
-from firedrill.agents.sleuth.engine import Diagnosis
+from firedrill.agents.sleuth.engine import MAX_CAUSES, Diagnosis
 from firedrill.agents.sleuth.ranking import Suspect
 
 
@@ -29,23 +29,24 @@ def concluded(shift: Shift) -> Diagnosis | None:
     """The diagnosis in the light of what helped.
 
     Where the alerts cleared, what was mended until then were the causes, as long as it was not taken back.
-    Where they did not, the first look's causes stand.
+    Where they did not, these and the causes of the first look stand, but for those that were taken back.
     """
     first = shift.first
     if first is None:
         return None
-    mended = list(
-        dict.fromkeys(done.step.cause for done in shift.tried if not done.refused and not done.undone)
-    )
-    if not shift.cleared or not mended:
-        return first
+    kept = [done.step.cause for done in shift.tried if not done.refused and not done.undone]
     known: dict[str, Suspect] = {}
-    for diagnosis in (shift.diagnosis, first):
-        for suspect in diagnosis.suspects if diagnosis is not None else ():
-            known[first.case.top(suspect.entity)] = suspect
-    causes = tuple(known[cause] for cause in mended if cause in known)
-    # what could not be mended is no cause any more, since all is well without
-    return replace(first, causes=causes) if causes else first
+    for diagnosis in (*shift.diagnoses[::-1], first):
+        for suspect in diagnosis.suspects:
+            known[diagnosis.case.top(suspect.entity)] = suspect
+    mended = [known[cause] for cause in dict.fromkeys(kept) if cause in known]
+    if shift.cleared and mended:
+        # what could not be mended is no cause any more, since all is well without
+        return replace(first, causes=tuple(mended))
+    refuted = {done.step.cause for done in shift.tried if done.undone}
+    stand = [cause for cause in first.causes if first.case.top(cause.entity) not in refuted]
+    causes = {cause.entity: cause for cause in (*mended, *stand)}
+    return replace(first, causes=tuple(causes.values())[:MAX_CAUSES]) if causes else first
 
 
 def changes(tried: Iterable[Done]) -> Iterable[dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from firedrill.agents.oncall.moves import cluster, guards, mesh, routes, services, texts, workloads
+from firedrill.agents.oncall.moves import cluster, guards, mesh, routes, services, specs, texts, workloads
 from firedrill.agents.oncall.steps import Scene, Step
 
 Move = Callable[[Scene, str, str], Iterator[Step]]
@@ -12,6 +12,7 @@ Move = Callable[[Scene, str, str], Iterator[Step]]
 MOVES: tuple[Move, ...] = (
     guards.remove,
     workloads.undo,
+    specs.mend,
     guards.restore,
     services.mend,
     routes.mend,

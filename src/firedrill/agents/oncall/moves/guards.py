@@ -7,6 +7,8 @@ from typing import Any
 
 from firedrill.agents.oncall.earlier import key_of
 from firedrill.agents.oncall.fields import made_at
+from firedrill.agents.oncall.moves.cluster import suffering
+from firedrill.agents.oncall.moves.former import former
 from firedrill.agents.oncall.steps import Action, Scene, Step
 from firedrill.agents.sleuth.case import listing, mapping, parts
 
@@ -31,6 +33,8 @@ _GUARDS = frozenset(
         "HorizontalPodAutoscaler",
     }
 )
+_ADMITTING = frozenset({"ResourceQuota", "LimitRange"})
+"""Kinds that keep pods from being made."""
 _LOADS = frozenset({"DaemonSet", "Deployment", "Job", "CronJob"})
 _CHAOS = "chaos"
 
@@ -51,9 +55,10 @@ def remove(scene: Scene, entity: str, why: str) -> Iterator[Step]:
     new = made_at(obj) > max(scene.before.base, scene.onset - _BEFORE_S)
     if experiment or (new and kind in _GUARDS):
         word = "end the experiment" if experiment else "take it down"
-        step = Action("delete", resource, namespace, name)
-        yield Step(entity, f"{entity}: {word}", why, (step,))
-    elif new and kind in _LOADS and not listing(obj, "metadata", "ownerReferences"):
+        action = Action("delete", resource, namespace, name)
+        again = suffering(scene, namespace) if kind in _ADMITTING and namespace else ()
+        yield Step(entity, f"{entity}: {word}", why, (action,), workloads=again)
+    elif new and kind in _LOADS and _stray(scene, obj):
         yield Step(
             entity,
             f"{entity}: take it down, it is new and in the way",
@@ -63,9 +68,14 @@ def remove(scene: Scene, entity: str, why: str) -> Iterator[Step]:
         )
 
 
-def removable(obj: Mapping[str, Any]) -> bool:
-    """Whether an object is of a kind that only holds others back."""
-    return obj.get("kind") in _GUARDS or _CHAOS in str(obj.get("apiVersion"))
+def _stray(scene: Scene, obj: Mapping[str, Any]) -> bool:
+    """Whether a workload is really new, and nobody reaches it through a Service."""
+    if listing(obj, "metadata", "ownerReferences") or former(scene, obj).known:
+        return False
+    labels = mapping(obj, "spec", "template", "metadata", "labels")
+    fronts = scene.of("Service", namespace=key_of(obj)[1])
+    selectors = [mapping(service, "spec", "selector") for service in fronts]
+    return not any(selector and selector.items() <= labels.items() for selector in selectors)
 
 
 def restore(scene: Scene, entity: str, why: str) -> Iterator[Step]:
@@ -82,4 +92,5 @@ def restore(scene: Scene, entity: str, why: str) -> Iterator[Step]:
     wanted = {**obj, "spec": mapping(states[0].body, "spec")}
     action = patch(scene, obj, wanted)
     if action is not None:
-        yield Step(entity, f"{entity}: put it back to what it was before", why, (action,))
+        again = suffering(scene, key_of(obj)[1]) if obj["kind"] in _ADMITTING else ()
+        yield Step(entity, f"{entity}: put it back to what it was before", why, (action,), workloads=again)

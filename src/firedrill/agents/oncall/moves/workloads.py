@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from firedrill.agents.oncall.earlier import key_of
-from firedrill.agents.oncall.steps import Obj, Scene, Step, changed, entity_of, patch
+from firedrill.agents.oncall.fields import touches, writes
+from firedrill.agents.oncall.steps import Obj, Scene, Step, changed, patch
 from firedrill.agents.sleuth.case import mapping
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -66,14 +67,10 @@ def _replicas(scene: Scene, obj: Mapping[str, Any]) -> int | None:
     states = scene.before.states.get(key_of(obj), [])
     usual = [mapping(state.body, "spec").get("replicas") for state in states]
     most = max((count for count in usual if isinstance(count, int)), default=None)
-    return most if isinstance(now, int) and most is not None and now < most and now == 0 else None
-
-
-def below_usual(scene: Scene) -> list[str]:
-    """Workloads that are scaled to zero and were not before."""
-    return [
-        entity_of(obj) for obj in scene.of("Deployment", "StatefulSet") if _replicas(scene, obj) is not None
-    ]
+    if not isinstance(now, int) or most is None or now >= most:
+        return None
+    wrote = touches(writes(obj, scene.before.base), "spec", "replicas")
+    return most if now == 0 or wrote else None
 
 
 def restart(scene: Scene, entity: str, stamp: str) -> Any:
