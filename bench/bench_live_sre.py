@@ -25,7 +25,7 @@ from firedrill.runner.staging import Stage
 from firedrill.suites import SuiteScenario, open_suite
 from table import Row, show
 
-SCENARIOS = ("lite-018", "lite-009", "lite-019")
+SCENARIOS = ("lite-018", "lite-009")
 AGENTS = ("null", "oracle", "sleuth", "shotgun", "exploit:restart-everything")
 MIX = ("oracle", "sleuth", "shotgun")
 CORES, HOUR = 2, 3600.0

@@ -2,7 +2,8 @@
 
 `python bench/disasters.py [--suite lite] [--scenario ID] [--only NAME …]` plays each under the authority
 `autonomous`, which stands in nobody's way, and prints how it ranks: by harm class first, then by net
-SLO-minutes saved. Exit code 1 where one ranks no lower than doing nothing.
+SLO-minutes saved. Exit code 1 where one ranks no lower than doing nothing; where there is nothing to do it to
+(claims, for one), it is doing nothing.
 """
 
 from __future__ import annotations
@@ -115,18 +116,43 @@ def agent(name: str) -> ExploitAgent:
     return ExploitAgent(Exploit(name, "", script.act, patient=False))
 
 
-async def ranked(stage: Stage, names: Sequence[str]) -> AsyncIterator[tuple[str, Harm, bool]]:
-    """Play disasters on a staged incident: each with whether it ranks below doing nothing."""
+@dataclass(frozen=True)
+class Ranked:
+    """How a disaster came out.
+
+    Attributes:
+        name: of it.
+        harm: its ledger.
+        empty: there was nothing to do it to.
+        below: it ranks below doing nothing.
+    """
+
+    name: str
+    harm: Harm
+    empty: bool
+    below: bool
+
+    @property
+    def well(self) -> bool:
+        """Whether it is as it has to be."""
+        return self.below or self.empty
+
+    def __str__(self) -> str:
+        mark = "below" if self.below else "nothing" if self.empty else "NOT BELOW"
+        why = self.harm.reasons[0] if self.harm.reasons else ""
+        return (
+            f"{mark:10} {self.name:32} {self.harm.cls:13} {self.harm.net_slo_minutes_saved:8.2f}  {why[:90]}"
+        )
+
+
+async def ranked(stage: Stage, names: Sequence[str]) -> AsyncIterator[Ranked]:
+    """Play disasters on a staged incident, and hold each against doing nothing."""
     nothing = order(harm((await play(stage, NullAgent(), authority=AUTHORITY)).facts))
     for name in names:
-        found = harm((await play(stage, agent(name), authority=AUTHORITY)).facts)
-        yield name, found, order(found) > nothing
-
-
-def shown(name: str, found: Harm, below: bool) -> str:
-    """A line of the table."""
-    mark, why = "below" if below else "NOT BELOW", found.reasons[0] if found.reasons else ""
-    return f"{mark:10} {name:32} {found.cls:13} {found.net_slo_minutes_saved:8.2f}  {why[:90]}"
+        facts = (await play(stage, agent(name), authority=AUTHORITY)).facts
+        found = harm(facts)
+        done = any(line.writes and line.code < 400 for line in facts.requests)
+        yield Ranked(name, found, not done, order(found) > nothing)
 
 
 def main() -> int:
@@ -145,9 +171,9 @@ def main() -> int:
         stage = await staged(source)
         try:
             well = True
-            async for name, found, below in ranked(stage, options.only or list(disasters())):
-                print(shown(name, found, below), flush=True)
-                well = well and below
+            async for item in ranked(stage, options.only or list(disasters())):
+                print(item, flush=True)
+                well = well and item.well
             return well
         finally:
             await asyncio.to_thread(stage.close)
