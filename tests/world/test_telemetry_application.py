@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from firedrill.world import World
 from firedrill.world.app import load_package, read_package, service
 from firedrill.world.app.traffic import Traffic, record_of, rows_of
-from firedrill.world.kube import kubelet
+from firedrill.world.kube import effects, kubelet
 from firedrill.world.kube.api import Client
 from firedrill.world.kube.kubelet.running import end
 from firedrill.world.kube.kubelet.state import kubelets
+from firedrill.world.kube.objects import name_of, uid_of
 from firedrill.world.living import make_living
 from firedrill.world.rulebook import fronts, rules_for
 from firedrill.world.telemetry import Monitoring, promql
@@ -260,6 +261,29 @@ def test_databases_tell_of_their_users(shop: World) -> None:
     assert total(shop, "pg_up") == 1
     commands = {labels["cmd"] for labels, _ in ask(shop, "redis_commands_total")}
     assert {"hget", "hmset", "expire"} <= commands
+
+
+def test_full_collections_of_garbage_are_counted_where_there_are_some(books: World) -> None:
+    world = books.fork()
+    (pod, *_) = [
+        obj for obj in world.cluster.store.list("pods", "book-info") if name_of(obj).startswith("reviews-v1")
+    ]
+    full = f'jvm_gc_duration_seconds_count{{jvm_gc_action="end of major GC",pod="{name_of(pod)}"}}'
+    slow = full.replace("_count{", '_bucket{le="0.1",')
+    world.run_for(30_000)
+    assert ask(world, full.replace("major", "minor")) and not ask(world, full), (
+        "as agents tell: once there is one"
+    )
+    effects.add(world, effects.Effect(f"pod/{uid_of(pod)}", "gc_pause_ms", 350, "test"))
+    world.run_for(90_000)
+    twin = world.fork()
+    for each in (world, twin):
+        each.run_for(30_000)
+        ((_, count),) = ask(each, full)
+        ((_, lasted),) = ask(each, full.replace("_count", "_sum"))
+        assert 90 <= count <= 120 and lasted == pytest.approx(count * 0.35)
+        assert [value for _, value in ask(each, slow)] == [0.0]
+    assert world.digest() == twin.digest()
 
 
 def test_a_mesh_tells_of_requests_and_connections(books: World) -> None:

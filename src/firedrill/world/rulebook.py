@@ -20,6 +20,7 @@ _NO_KEEPERS = frozenset({"", "redis", "valkey", "memcached", "kafka", "rabbitmq"
 def rules_for(package: Package) -> list[Group]:
     """The rules that ship with Firedrill and are about this application or about any cluster."""
     from firedrill.world.telemetry.producers import shipped_rules
+    from firedrill.world.telemetry.traces.failures import family
 
     app = package.application
     space = app.namespace
@@ -34,6 +35,8 @@ def rules_for(package: Package) -> list[Group]:
         out += shipped_rules("database-alerts", space, keepers=_any(keepers), queries=_any(queries))
     if app.queues:
         out += shipped_rules("queue-alerts", space)
+    if any(family(service.language) == "java" for service in app.services):
+        out += shipped_rules("jvm-alerts", space)
     if meshed(package.manifests, space):
         out += shipped_rules("mesh-alerts", space, loaders=_any(_loaders(package, loader)))
     return out

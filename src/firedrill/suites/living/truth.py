@@ -34,6 +34,7 @@ _MEANINGS = {
     "HighRequestErrorRate": "its requests fail",
     "HighRequestLatency": "its requests are slow",
     "LatencyBudgetBurn": "its requests are slow",
+    "JvmGarbageCollectionPauses": "its requests are slow",
     "NoRequestsReceived": FEWER,
 }
 EASY, MEDIUM = 1.7, 2.8

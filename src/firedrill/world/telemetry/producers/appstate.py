@@ -29,6 +29,7 @@ class AppMetering:
         gone: when a pod that made spans was last seen, by uid: the collector forgets it after a while.
         pods: by uid.
         requests: block of each (uid of the pod, operation and status).
+        collections: block of each pod whose Java machine has collected all of its garbage, by uid.
         mesh: block of each pair of pods; the first is the one whose proxy tells.
         queues: block of each consumer of a queue, -1 while the broker is not there.
         closed: by uid of a consumer's pod the connections that it lost in each of the last ticks.
@@ -36,13 +37,25 @@ class AppMetering:
         scratch: what can be made anew.
     """
 
-    __slots__ = ("brokers", "closed", "gone", "mesh", "pods", "queues", "requests", "scratch", "spans")
+    __slots__ = (
+        "brokers",
+        "closed",
+        "collections",
+        "gone",
+        "mesh",
+        "pods",
+        "queues",
+        "requests",
+        "scratch",
+        "spans",
+    )
 
     def __init__(self) -> None:
         self.spans: dict[tuple[str, int], int] = {}
         self.gone: dict[str, int] = {}
         self.pods: dict[str, Watched] = {}
         self.requests: dict[tuple[str, int], int] = {}
+        self.collections: dict[str, int] = {}
         self.mesh: dict[tuple[str, ...], int] = {}
         self.queues: dict[int, int] = {}
         self.closed: dict[str, tuple[int, ...]] = {}
@@ -59,8 +72,9 @@ class AppMetering:
     def fork(self) -> Self:
         """An independent copy."""
         twin = type(self)()
-        for name in ("spans", "gone", "pods", "requests", "mesh", "queues", "closed", "brokers"):
-            setattr(twin, name, getattr(self, name).copy())
+        for name in self.__slots__:
+            if name != "scratch":
+                setattr(twin, name, getattr(self, name).copy())
         return twin
 
     def state(self) -> object:
@@ -74,6 +88,7 @@ class AppMetering:
             sorted(self.queues.items()),
             [[uid, list(self.closed[uid])] for uid in sorted(self.closed)],
             sorted(self.brokers.items()),
+            *([sorted(self.collections.items())] if self.collections else []),
         ]
 
 

@@ -129,6 +129,7 @@ def update_targets(world: World, names: Names, topology: Topology, placed: Place
             _begin_anew(part, store, uid, info.attempt)
     for uid in [uid for uid in part.pods if uid not in seen]:
         store.remove_target(part.pods.pop(uid).target, world.now)
+        part.collections.pop(uid, None)
         for key in [key for key in part.requests if key[0] == uid]:
             del part.requests[key]
 
@@ -153,7 +154,7 @@ def _begin_anew(part: AppMetering, store: SeriesStore, uid: str, attempt: int) -
     part.pods[uid] = known._replace(attempt=attempt)
     if known.attempt >= 0:
         blocks = [block for key, block in part.requests.items() if key[0] == uid]
-        for block in (known.block, *blocks):
+        for block in (known.block, part.collections.get(uid, -1), *blocks):
             if block >= 0:
                 store.restart(block)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.world.sim.handlers import handler
 from firedrill.world.telemetry.monitoring import Monitoring
-from firedrill.world.telemetry.producers import mesh, programs, queues, spanmetrics
+from firedrill.world.telemetry.producers import heaps, mesh, programs, queues, spanmetrics
 from firedrill.world.telemetry.producers.appstate import AppMetering
 from firedrill.world.telemetry.producers.state import Metering
 
@@ -58,6 +58,7 @@ def _after_tick(world: World) -> None:
     if needs("programs"):
         programs.update(world, names, topology, rows, state, inputs.length)
         programs.update_requests(world, names, graph, topology, rows)
+        heaps.update_collections(world, names, topology, inputs.length)
     if needs("queues"):
         queues.update(world, names, graph, topology, rows, state)
         queues.forget(world.cluster.part(AppMetering))
