@@ -215,7 +215,7 @@ def _values(watched: Watched, params: Params, request: Request) -> Any:
 
 def _metadata(watched: Watched, params: Params, _: Request) -> Any:
     text = params.get("limit")
-    if text and not text.lstrip("-").isdigit():
+    if text and not text.lstrip("-").isdecimal():
         raise bad("limit must be a number")
     limit, wanted = int(text or -1), params.get("metric")
     about = watched.monitoring.store.about()

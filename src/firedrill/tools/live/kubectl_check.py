@@ -37,7 +37,7 @@ def check(command: Command, known: Resources) -> None:
         if not command.words:
             raise Mistake(f"`kubectl {command.verb}` needs a resource type, as in `deployment.spec.strategy`")
         known.find(command.words[0].partition(".")[0])
-    elif command.path in (("apply",), ("replace",)) and not command.has("filename", "kustomize"):
+    elif command.path in (("apply",), ("replace",), ("create",)) and not command.has("filename", "kustomize"):
         raise Mistake(
             f"`kubectl {command.verb}` needs objects: give them in `manifest` and write -f -, or change "
             "one field with `kubectl patch`"

@@ -165,7 +165,7 @@ class _Reader:
         if not self._path:
             raise Mistake("the command has no verb; write, for example, `kubectl get pods`")
         actions = self._node.get("actions")
-        if actions and not self._words and not {"filename", "kustomize", "raw"} & set(self._found):
+        if actions and not self._words and "filename" not in self._names("values"):
             raise Mistake(f"`kubectl {' '.join(self._path)}` needs one of: {', '.join(actions)}")
         options = {name: tuple(values) for name, values in self._found.items()}
         return Command(self._argv, tuple(self._path), options, tuple(self._words), self._rest)

@@ -197,7 +197,7 @@ def _expand(template: str, match: re.Match[str]) -> str:
         if reference[1]:
             return "$"
         name = reference[2] or reference[3]
-        if name.isdigit():
+        if name.isdecimal():
             number = int(name) if len(name) < 6 else -1
             return (match[number] or "") if 0 <= number <= (match.re.groups) else ""
         return (match[name] or "") if name in match.re.groupindex else ""

@@ -15,10 +15,12 @@ KEYWORDS = frozenset(
 )
 WORD_OPERATORS = frozenset(("and", "or", "unless", "atan2"))
 _DURATION = re.compile(
-    r"(?=\d)(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?"
+    r"(?=\d)(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?",
+    re.ASCII,
 )
 _UNITS_MS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1)
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d*)?")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d*)?", re.ASCII)
+_DIGITS = frozenset("0123456789")
 _WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)+")
@@ -122,9 +124,9 @@ class _Lexer:
         inside = self.open[-1:]
         if char in "\"'`":
             self._string(char)
-        elif char.isdigit() and inside == ["{"]:
+        elif char in _DIGITS and inside == ["{"]:
             raise self._fail(f"unexpected character inside braces: '{char}'")
-        elif char.isdigit() or (char == "." and self.text[self.at + 1 : self.at + 2].isdigit()):
+        elif char in _DIGITS or (char == "." and self.text[self.at + 1 : self.at + 2] in _DIGITS):
             self._number()
         elif self.open[-1:] == ["["] and char == ":":
             self._add("punctuation", ":", self.at + 1)

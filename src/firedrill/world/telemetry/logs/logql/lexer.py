@@ -16,7 +16,8 @@ OPERATORS: Final = (
     "{", "}", "(", ")", ",", ".", "=", "|", "]", ">", "<", "+", "-", "*", "/", "%", "^",
 )  # fmt: skip
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DIGITS = frozenset("0123456789")
 _DURATION = re.compile(r"[0-9.nuµmshdwy]*")
 _BYTES = re.compile(r"[0-9.BikKMGTP]*")
 _FLAG = re.compile(r"--[A-Za-z-]*")
@@ -99,7 +100,7 @@ class _Scanner:
             self._string(char)
         elif char == "[":
             self._range()
-        elif char.isdigit() or (char == "." and text[at + 1 : at + 2].isdigit()):
+        elif char in _DIGITS or (char == "." and text[at + 1 : at + 2] in _DIGITS):
             self._number()
         elif char == "-" and self._negative():
             return
