@@ -102,8 +102,12 @@ def is_watched(world: World) -> bool:
     return any(name == "Metering" for name, _ in world.cluster.parts()) and world.cluster.part(Metering).on
 
 
-def watchers(host: Host) -> dict[str, Any]:
-    """Prometheus, Alertmanager, Loki and Jaeger of a host, with its guard and witness before them."""
+def watchers(host: Host, instead: Mapping[Api, Any] | None = None) -> dict[str, Any]:
+    """Prometheus, Alertmanager, Loki and Jaeger of a host, with its guard and witness before them.
+
+    Args:
+        instead: applications that stand in for some of them.
+    """
     from firedrill.gateway.jaeger import Jaeger
     from firedrill.gateway.loki import Loki
     from firedrill.gateway.prometheus import HostWatched, alertmanager_app, prometheus_app
@@ -114,6 +118,7 @@ def watchers(host: Host) -> dict[str, Any]:
         "alertmanager": alertmanager_app(watched),
         "loki": Loki(host),
         "jaeger": Jaeger(host),
+        **(instead or {}),
     }
     return {name: Witnessed(Guarded(app, host.defects), host, name) for name, app in apps.items()}
 

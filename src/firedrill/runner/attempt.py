@@ -131,6 +131,7 @@ async def attempt(
             worlds = settings.worlds
             own = replace(
                 spec_of(stage.source, limits),
+                without=tuple(sorted(settings.without)),
                 speed=worlds.speed,
                 asks=worlds.put is not None,
                 ledger=worlds.ledger,

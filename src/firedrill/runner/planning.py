@@ -63,9 +63,16 @@ def refuse_strangers(
             field="--agent",
             mend="write recorded incidents with `firedrill suite export SUITE --format itbench-aa DIR`",
         )
-    if living and without:
-        problem = f"nothing can be withheld on living worlds yet, and {living[0]} is about one"
-        raise InputError(problem, field="--without", mend="leave it out")
+    if living:
+        from firedrill.runner.living.withholding import Withheld
+
+        Withheld.parse(without)
+    shares = sorted(name for name in without if ":" in name)
+    if shares and len(living) < len(chosen):
+        problem = (
+            f"cannot withhold {shares[0]} from recorded incidents: they are withheld whole or not at all"
+        )
+        raise InputError(problem, field="--without", mend="leave out the share")
 
 
 def new_manifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 
 from firedrill.agents import AgentRequest
+from firedrill.agents.clients import Refused, Web
 from firedrill.agents.scripted import Investigator, ScriptedServer
 from firedrill.core.living import Facts
 from firedrill.core.outcome import Outcome
 from firedrill.records import RunFolder
 from firedrill.runner import Stage, Workshop, run
-from firedrill.runner.living import LivingStage
+from firedrill.runner.living import LivingStage, spec_of
 from firedrill.sandbox import View
 from firedrill.suites import Suite, open_suite
 
@@ -47,11 +49,15 @@ def suite() -> Suite:
 
 
 @pytest.fixture(scope="module")
-def folder(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
-    """A run of both agents, twice each, all at once."""
-    import asyncio
+def stage(suite: Suite) -> Iterator[Kept]:
+    kept = Kept.start(suite.scenarios[0])
+    yield kept
+    kept.end()
 
-    stage = Kept.start(suite.scenarios[0])
+
+@pytest.fixture(scope="module")
+def folder(suite: Suite, stage: Kept, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of both agents, twice each, all at once."""
     known = stage.inventory
 
     def prepare(source: Any, truth: Any) -> Stage:
@@ -59,17 +65,14 @@ def folder(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 
     workshop = Workshop(prepare=lambda *_: prepare)
     out = tmp_path_factory.mktemp("agents") / "run"
-    try:
-        with ScriptedServer(Investigator()) as server:
-            options = {"base_url": server.base_url}
-            agents = [
-                AgentRequest(f"command:{PROGRAM}"),
-                AgentRequest("react", model="scripted/investigator", options=options),
-            ]
-            asyncio.run(run(suite, agents, repeats=2, concurrency=4, out=out, workshop=workshop))
-    finally:
-        stage.end()
-    yield RunFolder(out)
+    with ScriptedServer(Investigator()) as server:
+        options = {"base_url": server.base_url}
+        agents = [
+            AgentRequest(f"command:{PROGRAM}"),
+            AgentRequest("react", model="scripted/investigator", options=options),
+        ]
+        asyncio.run(run(suite, agents, repeats=2, concurrency=4, out=out, workshop=workshop))
+    return RunFolder(out)
 
 
 def of(folder: RunFolder, agent: str) -> list[Any]:
@@ -120,3 +123,68 @@ def test_the_task_says_what_fires_and_nothing_of_the_fault(folder: RunFolder) ->
         assert "operator" in text
         assert SCENARIO not in text
         assert "incorrect-image-reference" not in text
+
+
+async def seen(stage: Kept, *without: str) -> dict[str, int]:
+    """How much each API shows, in an episode from which something is withheld."""
+    episode = await stage.episode(replace(spec_of(stage.source), without=without))
+    now, space = await episode.now(), stage.namespace
+    at, start, end = str(now / 1000), f"{now - 60_000}000000", f"{now}000000"
+    try:
+        async with (
+            Web(episode, "kubernetes") as cluster,
+            Web(episode, "prometheus") as metrics,
+            Web(episode, "alertmanager") as alerts,
+            Web(episode, "loki") as logs,
+            Web(episode, "jaeger") as traces,
+        ):
+            events = (await cluster.get(f"/api/v1/namespaces/{space}/events"))["items"]
+            pod = next(
+                item["metadata"]["name"]
+                for item in (await cluster.get(f"/api/v1/namespaces/{space}/pods"))["items"]
+                if item["metadata"]["name"].startswith("frontend")
+            )
+            printed = await cluster.get(f"/api/v1/namespaces/{space}/pods/{pod}/log", tailLines="5")
+            try:
+                usage = len((await cluster.get("/apis/metrics.k8s.io/v1beta1/pods"))["items"])
+            except Refused:
+                usage = -1
+            query = {"query": f'{{namespace="{space}"}}', "start": start, "end": end, "limit": "20"}
+            services = (await traces.get("/api/services"))["data"] or []
+            window = {"start": f"{now - 30_000}000", "end": f"{now - 25_000}000"}
+            found = (
+                await traces.get("/api/traces", service="frontend", limit="300", **window) if services else {}
+            )
+            return {
+                "told": len(episode.on_call.alerts),
+                "events": len(events),
+                "printed": int(printed != {}),
+                "usage": usage,
+                "series": len((await metrics.get("/api/v1/query", query="up", time=at))["data"]["result"]),
+                "firing": len(
+                    (await metrics.get("/api/v1/query", query="ALERTS", time=at))["data"]["result"]
+                ),
+                "by_regex": len(
+                    (await metrics.get("/api/v1/query", query='{__name__=~"ALERTS.*"}', time=at))["data"][
+                        "result"
+                    ]
+                ),
+                "rules": len((await metrics.get("/api/v1/rules"))["data"]["groups"]),
+                "alerts": len(await alerts.get("/api/v2/alerts")),
+                "streams": len((await logs.get("/loki/api/v1/query_range", **query))["data"]["result"]),
+                "services": len(services),
+                "traces": len(found.get("data") or ()),
+            }
+    finally:
+        await episode.close()
+
+
+async def test_what_is_withheld_looks_switched_off_and_nothing_else_changes(stage: Kept) -> None:
+    whole = await seen(stage)
+    assert all(amount > 0 for name, amount in whole.items() if name != "printed"), whole
+    none = await seen(stage, "alerts", "events", "logs", "metrics", "traces")
+    assert none == {**dict.fromkeys(whole, 0), "usage": -1, "printed": none["printed"]}
+    some = await seen(stage, "alerts", "traces:0.1")
+    assert 0 < some["traces"] < whole["traces"] / 2
+    without_alerts = dict.fromkeys(("alerts", "rules", "firing", "by_regex", "told"), 0)
+    assert some == {**whole, **without_alerts, "traces": some["traces"]}

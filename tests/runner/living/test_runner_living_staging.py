@@ -96,8 +96,8 @@ async def test_a_run_that_is_stopped_does_not_wait_for_a_simulation(tmp_path: Pa
 
 async def test_what_living_worlds_do_not_offer_yet_is_refused_before_anything_starts(tmp_path: Path) -> None:
     lite = open_suite("lite")
-    with pytest.raises(InputError, match="nothing can be withheld"):
-        await run(lite, [AgentRequest("null")], without=["traces"], out=tmp_path / "run")
+    with pytest.raises(InputError, match="topology cannot be withheld"):
+        await run(lite, [AgentRequest("null")], without=["topology"], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

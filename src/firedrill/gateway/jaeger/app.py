@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from firedrill.gateway.jaeger import parameters, views
 from firedrill.gateway.loki import wire
 from firedrill.gateway.loki.wire import Asked, Refusal, Reply, reply
-from firedrill.world.telemetry.traces import Requests, Traces
+from firedrill.world.telemetry.traces import Requests, Sampling, Traces
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.host import Host
@@ -32,11 +32,18 @@ class Jaeger:
     Args:
         host: the served world; each request moves its clock as a read does.
         requests: of a world; by default those of its traffic. None where it has none.
+        sampling: which of them leave traces; by default all.
     """
 
-    def __init__(self, host: Host, requests: Callable[[World], Requests | None] = _requests) -> None:
+    def __init__(
+        self,
+        host: Host,
+        requests: Callable[[World], Requests | None] = _requests,
+        sampling: Sampling | None = None,
+    ) -> None:
         self._host = host
         self._make = requests
+        self._sampling = sampling or Sampling()
         self._traces: tuple[World, Traces] | None = None
         self._routes: Mapping[str, Callable[[Asked], Reply]] = {
             "/api/services": self._services,
@@ -93,7 +100,7 @@ class Jaeger:
             requests = self._make(world)
             if requests is None:
                 return None
-            self._traces = (world, Traces(requests))
+            self._traces = (world, Traces(requests, self._sampling))
         return self._traces[1]
 
     def _service_names(self) -> list[str]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firedrill.core.errors import FiredrillError, InfrastructureError
-from firedrill.gateway.kubernetes import Gateway, Identity, Pace
+from firedrill.gateway.kubernetes import Identity, Pace
 from firedrill.gateway.servers import running, unix_listener
-from firedrill.gateway.serving import watchers
 from firedrill.runner.living.clock import Bounded, ClockFace, EpisodeHost
 from firedrill.runner.living.pricing import Pricing
 from firedrill.runner.living.protocol import CLOCK, Closed, EpisodeSpec, pack, read, told
+from firedrill.runner.living.withholding import Withheld, apps
 from firedrill.tools.authority import Authority, open_policy
 from firedrill.tools.authority.model import ApproverSpec
 from firedrill.world.kube.api.request import User
@@ -72,8 +72,7 @@ class EpisodeProcess:
     async def run(self) -> None:
         """Serve until the channel is closed."""
         async with contextlib.AsyncExitStack() as stack:
-            apps = {"kubernetes": Gateway(self._host), **watchers(self._host)}
-            for name, app in apps.items():
+            for name, app in apps(self._host, Withheld.parse(self._spec.without)).items():
                 tls: ssl.SSLContext | None = self._scene.tls if name == "kubernetes" else None
                 on = unix_listener(Path(self._spec.folder) / name)
                 await stack.enter_async_context(running(Bounded(app, self._host), on, tls))

@@ -267,8 +267,8 @@ class LivingEpisode:
 
     @property
     def alerts(self) -> tuple[Mapping[str, Any], ...]:
-        """What the agent is called for."""
-        return self.stage.alerts
+        """What the agent is called for; nothing where alerts are withheld."""
+        return () if "alerts" in self.spec.without else self.stage.alerts
 
     @property
     def namespace(self) -> str:

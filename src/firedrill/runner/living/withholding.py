@@ -1,0 +1,210 @@
+"""What an agent is kept from seeing of its world, by kinds of evidence.
+
+An API answers as if the thing were switched off: no traces, no streams, no series, no alerts, no events. The
+world is the same as ever, and graders see all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+from firedrill.core.errors import InputError
+
+if TYPE_CHECKING:
+    from firedrill.core.living import Api
+    from firedrill.gateway.kubernetes import Host
+    from firedrill.world.telemetry import SeriesStore
+
+KINDS = ("alerts", "events", "logs", "metrics", "traces")
+"""What can be withheld."""
+_NO_NAME = "-"
+"""No object has it."""
+_OFF = "withheld.invalid"
+"""A group of the API that there is not."""
+_OF_ALERTS = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """What is withheld.
+
+    Attributes:
+        kinds: entirely.
+        traces: the share of them that is there all the same.
+    """
+
+    kinds: frozenset[str] = frozenset()
+    traces: float = 1.0
+
+    @classmethod
+    def parse(cls, names: Iterable[str]) -> Withheld:
+        """From names as `logs`, and `traces:0.01` for all but one trace of a hundred.
+
+        Raises:
+            InputError: there is no such kind, or nothing of it can be kept.
+        """
+        kinds, share = set[str](), 1.0
+        for name in names:
+            kind, _, kept = name.partition(":")
+            if kind not in KINDS:
+                mend = f"one of {', '.join(KINDS)}, or a share of traces to keep, as in traces:0.01"
+                raise InputError(f"{kind} cannot be withheld on living worlds", field="--without", mend=mend)
+            if not kept:
+                kinds.add(kind)
+            elif kind == "traces" and (found := _share(kept)) is not None:
+                share = found
+            else:
+                mend = "a share between 0 and 1 can be kept of traces, as in traces:0.01"
+                raise InputError(f"cannot withhold {name}", field="--without", mend=mend)
+        return cls(frozenset(kinds), share)
+
+
+def _share(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if 0 < found < 1 else None
+
+
+def apps(host: Host, withheld: Withheld) -> dict[str, Any]:
+    """The applications of all five APIs of a host, without what is withheld."""
+    from firedrill.gateway.jaeger import Jaeger
+    from firedrill.gateway.kubernetes import Gateway
+    from firedrill.gateway.loki import Loki
+    from firedrill.gateway.prometheus import alertmanager_app, prometheus_app
+    from firedrill.gateway.serving import watchers
+    from firedrill.world.telemetry.traces import Sampling
+
+    instead: dict[Api, Any] = {}
+    if {"alerts", "metrics"} & withheld.kinds:
+        watched = _seen_by(host, withheld)
+        instead = {"prometheus": prometheus_app(watched), "alertmanager": alertmanager_app(watched)}
+    if "logs" in withheld.kinds:
+        instead["loki"] = Loki(host, lambda _: _NoLogs())
+    if "traces" in withheld.kinds:
+        instead["jaeger"] = Jaeger(host, lambda _: None)
+    elif withheld.traces < 1:
+        instead["jaeger"] = Jaeger(host, sampling=Sampling(withheld.traces))
+    gateway: Any = Gateway(host)
+    if {"events", "logs", "metrics"} & withheld.kinds:
+        gateway = Veiled(gateway, withheld)
+    return {"kubernetes": gateway, **watchers(host, instead)}
+
+
+class Veiled:
+    """The Kubernetes API without events, logs of containers or usage; an ASGI application.
+
+    Args:
+        app: the whole API.
+        withheld: from it.
+    """
+
+    def __init__(self, app: Any, withheld: Withheld) -> None:
+        self._app, self._withheld = app, withheld
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, as ASGI 3 has it."""
+        if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}:
+            scope = veiled(scope, self._withheld)
+        await self._app(scope, receive, send)
+
+
+def veiled(scope: Any, withheld: Withheld) -> Any:
+    """The request that finds nothing where the given one would find something that is withheld."""
+    from firedrill.gateway.kubernetes.paths import parse
+
+    path: str = scope["path"]
+    target = parse(path)
+    if path.startswith("/apis/metrics.k8s.io") and "metrics" in withheld.kinds:
+        return {**scope, "path": path.replace("metrics.k8s.io", _OFF, 1)}
+    if target is None:
+        return scope
+    asked = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    if target.plural == "events" and "events" in withheld.kinds:
+        if target.name:
+            return {**scope, "path": path.rstrip("/") + _NO_NAME}
+        kept = [item for item in asked if item[0] != "fieldSelector"]
+        chosen = [value for name, value in asked if name == "fieldSelector" and value]
+        wanted = ",".join([*chosen, f"metadata.name={_NO_NAME}"])
+        return {**scope, "query_string": urlencode([*kept, ("fieldSelector", wanted)]).encode()}
+    if target.plural == "pods" and target.subresource == "log" and "logs" in withheld.kinds:
+        kept = [item for item in asked if item[0] not in {"tailLines", "follow"}]
+        return {**scope, "query_string": urlencode([*kept, ("tailLines", "0")]).encode()}
+    return scope
+
+
+class _NoLogs:
+    """A source of no lines."""
+
+    def streams(self, start: int, end: int) -> tuple[()]:
+        """None."""
+        return ()
+
+    def read(self, stream: object, start: int, end: int) -> tuple[()]:
+        """None."""
+        return ()
+
+
+def _seen_by(host: Host, withheld: Withheld) -> Any:
+    """A Prometheus and an Alertmanager without series, or without rules and what comes of them."""
+    from firedrill.gateway.prometheus import HostWatched
+    from firedrill.world.telemetry import Monitoring, SeriesStore
+    from firedrill.world.telemetry.rules import RuleBook
+
+    class Watched(HostWatched):
+        """What is left of the monitoring of a host."""
+
+        fewer: SeriesStore | None = None
+
+        @property
+        def monitoring(self) -> Monitoring:
+            """Series, rules and silences, to be read only (silences may be made)."""
+            whole = super().monitoring
+            left = Monitoring.__new__(Monitoring)
+            left.silences, left.started_ms = whole.silences, whole.started_ms
+            left.rules, left.store = whole.rules, whole.store
+            if "alerts" in withheld.kinds:
+                left.rules = RuleBook()
+                left.store = self.fewer = without_series(whole.store, _OF_ALERTS, self.fewer)
+            if "metrics" in withheld.kinds:
+                left.store = SeriesStore()
+            return left
+
+    return Watched(host)
+
+
+def without_series(
+    store: SeriesStore, hidden: frozenset[str], last: SeriesStore | None = None
+) -> SeriesStore:
+    """A store that shares everything with another one but some metrics; to be read at once, and only.
+
+    Args:
+        store: the whole.
+        hidden: names of metrics.
+        last: one that was made so before, whose indexes may still be good.
+    """
+    from firedrill.world.telemetry import SeriesStore
+
+    class Fewer(SeriesStore):
+        """The numbers of all series are fewer, too."""
+
+        def numbers(self, name: str | None) -> Any:
+            """The numbers of all series of a metric, or of all."""
+            return self.__dict__["_left"] if name is None else super().numbers(name)
+
+    made: Any = Fewer.__new__(Fewer)
+    made.__dict__.update(store.__dict__)
+    made._names = {name: numbers for name, numbers in store._names.items() if name not in hidden}
+    gone = {number for name in hidden for number in store._names.get(name, ())}
+    made._left = [number for number in store.numbers(None) if number not in gone]
+    made.indexes = last.indexes if last is not None else {}
+    made._selections = last._selections if last is not None else {}
+    found: SeriesStore = made
+    return found
+
+
+__all__ = ["KINDS", "Veiled", "Withheld", "apps", "veiled", "without_series"]

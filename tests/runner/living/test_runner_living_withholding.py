@@ -1,0 +1,71 @@
+"""What is withheld from agents on call: names, and requests that then find nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from firedrill.core.errors import InputError
+from firedrill.runner.living.withholding import KINDS, Withheld, veiled
+from firedrill.runner.planning import refuse_strangers
+
+ALL = Withheld(frozenset(KINDS))
+
+
+def test_names_are_read() -> None:
+    assert Withheld.parse([]) == Withheld()
+    assert Withheld.parse(["logs", "traces"]) == Withheld(frozenset({"logs", "traces"}))
+    assert Withheld.parse(["traces:0.01"]) == Withheld(traces=0.01)
+
+
+@pytest.mark.parametrize(
+    "name", ["objects", "topology", "traces:0", "traces:1", "traces:x", "traces:nan", "logs:0.5"]
+)
+def test_what_cannot_be_withheld_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="withh"):
+        Withheld.parse([name])
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "expected"),
+    [
+        ("/api/v1/events", "limit=5", ("/api/v1/events", "limit=5&fieldSelector=metadata.name%3D-")),
+        (
+            "/apis/events.k8s.io/v1/namespaces/a/events",
+            "watch=1&fieldSelector=type%3DWarning",
+            (
+                "/apis/events.k8s.io/v1/namespaces/a/events",
+                "watch=1&fieldSelector=type%3DWarning%2Cmetadata.name%3D-",
+            ),
+        ),
+        ("/api/v1/namespaces/a/events/b", "", ("/api/v1/namespaces/a/events/b-", "")),
+        (
+            "/api/v1/namespaces/a/pods/b/log",
+            "container=c&follow=true&tailLines=9",
+            ("/api/v1/namespaces/a/pods/b/log", "container=c&tailLines=0"),
+        ),
+        ("/apis/metrics.k8s.io/v1beta1/pods", "", ("/apis/withheld.invalid/v1beta1/pods", "")),
+        ("/api/v1/namespaces/a/pods/b", "x=y", ("/api/v1/namespaces/a/pods/b", "x=y")),
+        ("/apis", "", ("/apis", "")),
+    ],
+)
+def test_requests_find_nothing(path: str, query: str, expected: tuple[str, str]) -> None:
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode()}
+    found = veiled(scope, ALL)
+    assert (found["path"], found["query_string"].decode()) == expected
+    assert veiled(scope, Withheld()) == scope
+
+
+def test_a_share_is_for_living_worlds() -> None:
+    def item(backend: str) -> Any:
+        return SimpleNamespace(id="x", scenario=SimpleNamespace(environment=SimpleNamespace(backend=backend)))
+
+    refuse_strangers([item("world")], [], ["traces:0.5", "events"])
+    refuse_strangers([item("snapshot")], [], ["topology"])
+    for chosen in ([item("snapshot")], [item("snapshot"), item("world")]):
+        with pytest.raises(InputError, match=r"traces:0\.5"):
+            refuse_strangers(chosen, [], ["traces:0.5"])
+    with pytest.raises(InputError, match="topology"):
+        refuse_strangers([item("world")], [], ["topology"])
