@@ -206,3 +206,122 @@ def test_operations_take_one_state_to_the_other() -> None:
         {"op": "replace", "path": "/spec/a", "value": 3},
     ]
     assert operations(now, now) == []
+
+
+def told(metric: str, value: float, **labels: str) -> Obj:
+    """A series that had a value at the beginning of the window, and none at its end."""
+    about_it = {"__name__": metric, "namespace": "shop", **labels}
+    return {"metric": about_it, "values": [[NOW - 2900, str(value)], [NOW - 700, str(value)]]}
+
+
+def anew(change: Obj, **more: Any) -> tuple[Obj, list[Obj]]:
+    """A workload that was deleted and made anew with another container, and what series tell of the old one."""
+    obj = deployment(made=LATELY)
+    obj["spec"]["template"]["spec"]["containers"][0].update(change)
+    obj["spec"]["template"]["spec"].update(more)
+    pod = {"pod": "cart-abc12-x7z9q", "container": "cart"}
+    return obj, [
+        told("kube_pod_container_info", 1, image="cart:1", **pod),
+        told("kube_pod_container_resource_limits", 67_108_864, resource="memory", **pod),
+        told("kube_pod_container_resource_limits", 0.2, resource="cpu", **pod),
+    ]
+
+
+def box_of(body: list[Obj]) -> Obj:
+    box: Obj = body[0]["value"]["spec"]["containers"][0]
+    return box
+
+
+def test_what_was_made_anew_gets_the_image_and_the_limits_that_series_tell() -> None:
+    obj, state = anew({"image": "cart:broken", "resources": {"limits": {"memory": "1Mi", "cpu": "0.2"}}})
+    _, body = only(scene(state, deployments=[obj]), "shop/Deployment/cart")
+    assert box_of(body)["image"] == "cart:1"
+    assert box_of(body)["resources"]["limits"] == {"memory": "67108864", "cpu": "0.2"}
+
+
+@pytest.mark.parametrize(
+    ("probe", "said", "wanted"),
+    [
+        ({"readinessProbe": {"tcpSocket": {"port": 9}, "periodSeconds": 10, "failureThreshold": 3}}, "Readiness",
+         {"tcpSocket": {"port": 7070}, "periodSeconds": 10, "failureThreshold": 3}),
+        ({"startupProbe": {"tcpSocket": {"port": 7070}, "periodSeconds": 1, "failureThreshold": 1}}, "Startup",
+         {"tcpSocket": {"port": 7070}, "periodSeconds": 10, "failureThreshold": 30}),
+    ],
+)  # fmt: skip
+def test_a_probe_that_fails_asks_where_somebody_listens_and_long_enough(
+    probe: Obj, said: str, wanted: Obj
+) -> None:
+    obj, state = anew({**probe, "image": "cart:1"})
+    of = scene(state[:1], deployments=[obj])
+    event = {"reason": "Unhealthy", "message": f"{said} probe failed: refused", "lastTimestamp": LATELY}
+    of.found.events = [{**event, "involvedObject": {"namespace": "shop", "name": "cart-9-z"}}]
+    _, body = only(of, "shop/Deployment/cart")
+    assert box_of(body)[f"{said.lower()}Probe"] == wanted
+
+
+def test_an_address_that_nobody_has_becomes_the_one_that_is_meant() -> None:
+    obj, state = anew({"image": "cart:1", "env": [{"name": "REDIS", "value": "redis-crt:6380"}]})
+    redis = service({"app": "redis"})
+    redis["metadata"]["name"] = "redis-cart"
+    _, body = only(scene(state[:1], deployments=[obj], services=[redis]), "shop/Deployment/cart")
+    assert box_of(body)["env"] == [{"name": "REDIS", "value": "redis-cart:7070"}]
+
+
+def test_a_workload_that_users_reach_is_never_deleted() -> None:
+    new = deployment(made=LATELY)
+    for of in (
+        scene(deployments=[new], services=[service({"app": "cart"})]),
+        scene(anew({})[1], deployments=[new]),
+    ):
+        verbs = {a.verb for step in steps_for(of, "shop/Deployment/cart", "") for a in step.actions}
+        assert "delete" not in verbs
+    assert only(scene(deployments=[new]), "shop/Deployment/cart") == ("delete", None)
+
+
+def test_labels_of_a_namespace_are_what_series_tell() -> None:
+    fields: Obj = {"f:metadata": {"f:labels": {"f:mode": {}, "f:strict": {}}}}
+    space = about("shop", wrote=fields, namespace="", labels={"mode": "none", "strict": "yes", "team": "a"})
+    state = [{"metric": {"__name__": "kube_namespace_labels", "namespace": "shop", "label_mode": "ambient"},
+              "values": [[NOW - 2900, "1"]]}]  # fmt: skip
+    of = scene(state, namespaces=[{"apiVersion": "v1", "kind": "Namespace", "metadata": space}])
+    assert only(of, "cluster/Namespace/shop")[1] == [
+        {"op": "replace", "path": "/metadata/labels/mode", "value": "ambient"},
+        {"op": "remove", "path": "/metadata/labels/strict"},
+    ]
+
+
+def test_a_node_is_opened_again() -> None:
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": about("w1", namespace="", wrote={"f:spec": {"f:unschedulable": {}}}),
+        "spec": {"unschedulable": True, "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]},
+    }  # fmt: skip
+    state = [
+        {"metric": {"__name__": "kube_node_spec_unschedulable", "node": "w1"}, "values": [[NOW - 2900, "0"]]}
+    ]
+    _, body = only(scene(state, nodes=[node]), "cluster/Node/w1")
+    assert {(item["op"], item["path"]) for item in body} == {
+        ("remove", "/spec/unschedulable"),
+        ("remove", "/spec/taints"),
+    }
+
+
+def test_a_policy_of_a_mesh_allows_those_who_call() -> None:
+    policy = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": about("viewer", wrote={"f:spec": {"f:rules": {}}}),
+        "spec": {
+            "selector": {"matchLabels": {"app": "cart"}},
+            "rules": [{"from": [{"source": {"principals": ["nobody"]}}]}],
+        },
+    }
+    front = deployment("front")
+    front["spec"]["template"]["spec"]["serviceAccountName"] = "front"
+    of = scene(deployments=[deployment(), front], policies=[policy])
+    labels = {"source_workload": "front", "destination_workload": "cart"}
+    spaces = {"source_workload_namespace": "shop", "destination_workload_namespace": "shop"}
+    of.found.metrics = [{"metric": {"__name__": "istio_requests_total", **labels, **spaces}, "values": []}]
+    _, body = only(of, "shop/AuthorizationPolicy/viewer")
+    assert body[0]["value"] == [{"from": [{"source": {"principals": ["cluster.local/ns/shop/sa/front"]}}]}]

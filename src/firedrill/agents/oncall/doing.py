@@ -73,6 +73,16 @@ class Hand:
                 continue
             done.undone = True
 
+    async def recovered(self, done: Done) -> bool:
+        """Whether a workload of a step lacked pods before and has all of them now."""
+        for action, before in done.before:
+            if before is None or not short_of_pods(before):
+                continue
+            now = await self.asker.get(action.resource, action.namespace, action.name)
+            if now is not None and not short_of_pods(now):
+                return True
+        return False
+
     async def _send(self, action: Action, *, dry: bool = False) -> None:
         known = self.asker.resources.get(action.resource)
         if known is None:
@@ -107,6 +117,14 @@ class Hand:
         changed = operations(now, before)
         if changed:
             await self.asker.write("PATCH", known.path(action.namespace, action.name), changed, kind="json")
+
+
+def short_of_pods(obj: Mapping[str, Any]) -> bool:
+    """Whether a workload has fewer pods that serve than it should; false for all else."""
+    status = mapping(obj, "status")
+    desired = status.get("desiredNumberScheduled", mapping(obj, "spec").get("replicas"))
+    have = status.get("availableReplicas", status.get("numberAvailable", status.get("readyReplicas", 0)))
+    return isinstance(desired, int) and isinstance(have, int) and have < desired
 
 
 def _anew(obj: Mapping[str, Any]) -> Obj:

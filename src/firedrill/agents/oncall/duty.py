@@ -176,10 +176,12 @@ class Shift:
         return not await watch.firing()
 
     async def _take_back(self, steps: list[Step]) -> None:
-        """What did not help is as it was before, but for experiments: those are never missed."""
+        """What did not help is as it was before, but for experiments, which are never missed."""
         hand = Hand(self.asker)
         for done in reversed(self.tried):
             if done.step not in steps or done.refused or done.undone or _experiment(done.step):
+                continue
+            if await hand.recovered(done):
                 continue
             await hand.undo(done)
             self.say("Taken back", done.step.what)

@@ -178,8 +178,7 @@ class Figures:
         found = new(self, namespace, name, spec)
         if found is None or found == spec:
             return None
-        base = dict(first if first is not None else obj)
-        return {**base, "spec": {**mapping(base, "spec"), **found}}
+        return {**(first if first is not None else obj), "spec": found}
 
     def gone(self) -> dict[Key, tuple[float, Obj]]:
         """Objects that the series told of at first, and that are no more."""

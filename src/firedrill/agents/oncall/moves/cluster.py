@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from firedrill.agents.oncall.doing import short_of_pods
 from firedrill.agents.oncall.earlier import key_of
 from firedrill.agents.oncall.fields import writes
 from firedrill.agents.oncall.steps import Scene, Step, changed, entity_of, patch
@@ -61,11 +62,5 @@ def _spelled(scene: Scene, obj: Mapping[str, Any], had: Mapping[str, str]) -> se
 
 def suffering(scene: Scene, namespace: str) -> tuple[str, ...]:
     """The workloads of a namespace that lack pods: they try again only after long pauses."""
-    out = []
-    for item in scene.of(*_SUFFERING, namespace=namespace):
-        status = mapping(item, "status")
-        desired = mapping(item, "spec").get("replicas", status.get("desiredNumberScheduled", 1))
-        have = status.get("availableReplicas", status.get("numberAvailable", status.get("readyReplicas", 0)))
-        if isinstance(desired, int) and isinstance(have, int) and have < desired:
-            out.append(entity_of(item))
-    return tuple(out)
+    found = scene.of(*_SUFFERING, namespace=namespace)
+    return tuple(entity_of(item) for item in found if short_of_pods(item))
