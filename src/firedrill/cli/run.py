@@ -59,7 +59,10 @@ def run(
     ] = "bubblewrap",
     without: Annotated[
         list[str],
-        typer.Option(help="withhold a modality (traces, topology ...); may be given more than once"),
+        typer.Option(
+            help="withhold a modality (traces, topology ...), or all but a share of it (traces:0.01);"
+            " may be given more than once"
+        ),
     ] = [],  # noqa: B006
     toolbox: Annotated[
         str | None,
@@ -104,7 +107,7 @@ def run(
     options = {name: value for name, value in given.items() if value is not None} | _options(option)
     worlds = _worlds(ledger, approver)
     requests = _requests(agent, model, options) if agent else []
-    check_modalities(without)
+    check_modalities([name.partition(":")[0] for name in without])
     if sandbox == "none" and options.get("toolbox") == "full":
         raise InputError("the toolbox needs the sandbox", field="--toolbox", mend="leave out --sandbox none")
     opened = open_suite(suite)
