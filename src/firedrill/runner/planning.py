@@ -75,6 +75,26 @@ def refuse_strangers(
         raise InputError(problem, field="--without", mend="leave out the share")
 
 
+def refuse_unready(
+    chosen: Sequence[SuiteScenario], entrants: Sequence[Entrant], sandbox: SandboxSpec
+) -> None:
+    """See to it that whoever runs commands on a living world can.
+
+    Raises:
+        InputError: they would run unprotected, where no way leads to a world.
+        InfrastructureError: there is no kubectl on this machine.
+    """
+    on_call = [item.agent.name for item in entrants if item.needs_workspace]
+    if not on_call or not any(map(lives, chosen)):
+        return
+    if sandbox.kind == "none":
+        problem = f"{on_call[0]} reaches living worlds from inside the sandbox only"
+        raise InputError(problem, field="--sandbox", mend="leave out --sandbox none")
+    from firedrill.runner.living.furnishing import kubectl
+
+    kubectl()
+
+
 def new_manifest(
     suite: Suite,
     chosen: Sequence[SuiteScenario],

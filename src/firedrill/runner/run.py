@@ -194,6 +194,7 @@ class _Session:
 
     async def check(self) -> None:
         """Find out what would stop the run, before anything is written."""
+        planning.refuse_unready(self.chosen, self.entrants, self.settings.sandbox)
         self.truths = read_truths(self.chosen)
         self.open_workspace = await self.workshop.opener(self.entrants, self.settings.sandbox)
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from firedrill.agents import AgentRequest
 from firedrill.core.errors import InputError
 from firedrill.runner.living.withholding import KINDS, Withheld, veiled
-from firedrill.runner.planning import refuse_strangers
+from firedrill.runner.planning import entrant, refuse_strangers, refuse_unready
+from firedrill.sandbox import SandboxSpec
 
 ALL = Withheld(frozenset(KINDS))
 
@@ -58,10 +60,20 @@ def test_requests_find_nothing(path: str, query: str, expected: tuple[str, str])
     assert veiled(scope, Withheld()) == scope
 
 
-def test_a_share_is_for_living_worlds() -> None:
-    def item(backend: str) -> Any:
-        return SimpleNamespace(id="x", scenario=SimpleNamespace(environment=SimpleNamespace(backend=backend)))
+def item(backend: str) -> Any:
+    return SimpleNamespace(id="x", scenario=SimpleNamespace(environment=SimpleNamespace(backend=backend)))
 
+
+def test_whoever_runs_commands_on_a_world_needs_the_sandbox() -> None:
+    null, program = entrant(AgentRequest("null")), entrant(AgentRequest("command:bash -c true"))
+    bare = SandboxSpec(kind="none")
+    refuse_unready([item("world")], [null], bare)
+    refuse_unready([item("snapshot")], [program], bare)
+    with pytest.raises(InputError, match="inside the sandbox"):
+        refuse_unready([item("snapshot"), item("world")], [null, program], bare)
+
+
+def test_a_share_is_for_living_worlds() -> None:
     refuse_strangers([item("world")], [], ["traces:0.5", "events"])
     refuse_strangers([item("snapshot")], [], ["topology"])
     for chosen in ([item("snapshot")], [item("snapshot"), item("world")]):
