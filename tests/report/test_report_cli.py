@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from firedrill.cli import main
+from firedrill.gateway.kubernetes.kubectl import find_kubectl
 
 MakeRun = Callable[..., Path]
 
@@ -136,16 +137,26 @@ def _get(port: int, path: str, host: str) -> tuple[int, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.service
-def test_the_demo_runs_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_runs_from_nothing_or_in_place_of_an_earlier_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "demo"
-    for _ in range(2):
-        assert main(["demo", "--out", str(out), "--count", "1", "--json"]) == 0
-        document = json.loads(capsys.readouterr().out)
-        means = {agent["agent"].split("-")[0]: agent["score"]["mean"] for agent in document["agents"]}
-        assert means["oracle"] == 1.0
-        assert means["null"] == 0.0
-        assert set(means) == {"oracle", "null", "shotgun", "sleuth", "react"}
-        assert Path(document["report"]).is_file()
+    (out / "run").mkdir(parents=True)
+    (out / "run" / "old.txt").write_text("of an earlier demo")
+    (out / ".firedrill-demo").touch()
+    assert main(["demo", "--out", str(out), "--count", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    means = {agent["agent"].split("-")[0]: agent["score"]["mean"] for agent in document["agents"]}
+    assert means["oracle"] == 1.0
+    assert means["null"] == means["shotgun"] == 0.0
+    assert set(means) - {"react"} == {"oracle", "null", "shotgun", "sleuth"}
+    assert ("react" in means) is bool(find_kubectl())
+    assert document["complete"]
+    assert not (out / "run" / "old.txt").exists()
+    report = Path(document["report"])
+    assert 'class="spark"' in report.read_text("utf-8")
+    pages = sorted((report.parent / "episodes").glob("*--oracle-*.html"))
+    assert "Every request" in pages[0].read_text("utf-8")
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,19 +17,30 @@ PLAIN = ("null", "oracle", "shotgun", "sleuth")
 _SCRIPTED = "scripted/"
 
 
+def _nobody(_: str) -> None:
+    """Nobody is told."""
+
+
 @contextlib.asynccontextmanager
-async def baselines() -> AsyncIterator[list[AgentRequest]]:
-    """The plain ones, and the model loop with a scripted endpoint, which is there as long as the context."""
+async def baselines(note: Callable[[str], None] = _nobody) -> AsyncIterator[list[AgentRequest]]:
+    """The plain ones, and the model loop with a scripted endpoint, which is there as long as the context.
+
+    Args:
+        note: is told where something lacks on this machine that the model loop needs.
+    """
     from firedrill.agents import AgentRequest
     from firedrill.agents.scripted import Investigator, ScriptedServer
     from firedrill.agents.scripted.investigator import NAME
+    from firedrill.gateway.kubernetes.kubectl import find_kubectl
 
+    plain = [AgentRequest(name) for name in PLAIN]
+    if not find_kubectl():
+        note("react is left out: it needs kubectl 1.30 or newer, which `make tools` gets")
+        yield plain
+        return
     async with ScriptedServer(Investigator()) as server:
         model = f"{_SCRIPTED}{NAME}"
-        yield [
-            *(AgentRequest(name) for name in PLAIN),
-            AgentRequest("react", model, {"base_url": server.base_url}),
-        ]
+        yield [*plain, AgentRequest("react", model, {"base_url": server.base_url})]
 
 
 @contextlib.asynccontextmanager

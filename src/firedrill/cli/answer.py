@@ -100,7 +100,7 @@ def _entity(cause: str, namespace: str) -> str:
     Raises:
         InputError: it is none.
     """
-    from firedrill.core.entity import CLUSTER, is_cluster_scoped
+    from firedrill.core.entity import CLUSTER, is_cluster_scoped, parse_entity
 
     parts = cause.strip().split("/")
     if len(parts) == 2:
@@ -109,4 +109,5 @@ def _entity(cause: str, namespace: str) -> str:
         raise InputError(
             f"{cause!r} names no object", field="--cause", mend="NAMESPACE/KIND/NAME, or KIND/NAME"
         )
-    return "/".join(parts)
+    kind = parse_entity("/".join(parts)).kind  # `deploy` is a Deployment
+    return "/".join([parts[0], kind or parts[1], parts[2]])

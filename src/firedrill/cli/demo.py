@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from firedrill.cli import _progress
     from firedrill.runner import RunResult
     from firedrill.suites import Suite
-    from firedrill.suites.exporting.incident import Amount
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -35,9 +34,9 @@ def demo(
     concurrency: Annotated[int, typer.Option("-n", "--concurrency", min=0, help="episodes at once")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """Let some incidents of the suite `lite` happen, run the built-in agents on them, and show a report.
+    """Put the built-in agents on call for some incidents of the suite `lite`, and show a report.
 
-    Each happens in a world of its own in this process's helpers, and is recorded as ITBench-AA records one.
+    Each happens in a simulated cluster of its own, whose users notice, and is graded by what becomes of it.
     `react` is the model loop as it is for any model; here a scripted endpoint on this machine answers it
     by simple rules, so that no key is needed.
     """
@@ -47,19 +46,18 @@ def demo(
     from firedrill.report.model import RunView
     from firedrill.report.pages import write_report
     from firedrill.suites import open_suite
-    from firedrill.suites.exporting.suite import export_suite
 
     started = time.monotonic()
     _clear(out)
     with _progress.display(False) as progress:
-        progress.note(f"{count} incidents happen; they are recorded in {out / 'suite'}")
         lite = open_suite("lite")
         names = _spread([item.id for item in lite.scenarios], count)
-        export_suite(lite, out / "suite", names=names, amount=_amount(), processes=concurrency or 2)
-        suite = open_suite(out / "suite")
+        progress.note(
+            f"{count} clusters are simulated, and something breaks in each; the first takes a while"
+        )
 
         async def work(stop: asyncio.Event) -> RunResult:
-            return await _run(suite, out / "run", seed, concurrency, progress, stop)
+            return await _run(lite, names, out / "run", seed, concurrency, progress, stop)
 
         result = _running.carry_out(work, progress.note)
     if result.interrupted or result.manifest.counts.get("infrastructure_error"):
@@ -74,29 +72,35 @@ def demo(
     sys.stdout.write(
         f"report  {index.absolute().as_uri()}\n\n"
         f"{len(view.results)} episodes and a report in {time.monotonic() - started:.0f} s. Next:\n"
-        f"  firedrill run {out / 'suite'} -a react -m PROVIDER/MODEL   a model of yours\n"
+        f"  firedrill play   be on call yourself\n"
+        f"  firedrill run lite -a react -m PROVIDER/MODEL   a model of yours\n"
         f"  firedrill verify {out / 'run'}   find every edit of the records\n"
     )
 
 
 async def _run(
-    suite: Suite, out: Path, seed: int, concurrency: int, progress: _progress.Display, stop: asyncio.Event
+    suite: Suite,
+    names: list[str],
+    out: Path,
+    seed: int,
+    concurrency: int,
+    progress: _progress.Display,
+    stop: asyncio.Event,
 ) -> RunResult:
-    from firedrill.agents import AgentRequest
-    from firedrill.agents.scripted import ScriptedServer
-    from firedrill.agents.scripted.investigator import NAME, Investigator
+    from firedrill.cli._baselines import baselines
     from firedrill.runner import run
 
-    async with ScriptedServer(Investigator()) as server:
-        agents = [
-            AgentRequest("sleuth"),
-            AgentRequest("null"),
-            AgentRequest("oracle"),
-            AgentRequest("shotgun"),
-            AgentRequest("react", f"scripted/{NAME}", {"base_url": server.base_url}),
-        ]
+    async with baselines(progress.note) as agents:
         return await run(
-            suite, agents, out=out, seed=seed, concurrency=concurrency, progress=progress, stop=stop
+            suite,
+            agents,
+            out=out,
+            seed=seed,
+            scenarios=names,
+            source=suite.name,
+            concurrency=concurrency,
+            progress=progress,
+            stop=stop,
         )
 
 
@@ -104,13 +108,6 @@ def _spread(names: list[str], count: int) -> list[str]:
     """So many of them, from all over the list."""
     count = min(count, len(names))
     return [names[number * len(names) // count] for number in range(count)]
-
-
-def _amount() -> Amount:
-    """Little enough to be written and read in seconds."""
-    from firedrill.suites.exporting.incident import Amount
-
-    return Amount(traces=0.03, metrics_ms=120_000, logs=0.03)
 
 
 def _clear(out: Path) -> None:
