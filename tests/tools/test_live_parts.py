@@ -259,7 +259,7 @@ def test_the_graph_joins_objects_and_calls() -> None:
 
 async def test_waiting_ends_when_the_alerts_are_gone() -> None:
     desk = desk_with()
-    firing = {"labels": {"alertname": "Slow", "pod": "web-1"}, "state": "firing"}
+    firing: dict[str, Any] = {"labels": {"alertname": "Slow", "pod": "web-1"}, "state": "firing"}
 
     async def ask(api: str, path: str, **params: str) -> Any:
         left = await desk.site.now() - NOW < 90_000

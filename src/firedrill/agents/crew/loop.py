@@ -102,9 +102,10 @@ class RoleLoop(Loop):
         """Messages that are left to this role."""
         return min(self.iterations - self.spent, self.episode.meter.turns_left)
 
-    def _record(self, reply: Reply) -> None:
+    async def _reply(self) -> Reply:
+        reply = await super()._reply()
         self.spent += 1
-        super()._record(reply)
+        return reply
 
     def _nudge(self, reply: Reply) -> None:
         self._check()
