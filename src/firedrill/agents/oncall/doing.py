@@ -32,12 +32,14 @@ class Done:
         before: the objects as they were right before, by request; None for what was not there.
         refused: why it was not carried out; empty where it was.
         undone: whether it was taken back.
+        useless: whether nothing got better by it.
     """
 
     step: Step
     before: list[tuple[Action, Obj | None]] = field(default_factory=list)
     refused: str = ""
     undone: bool = False
+    useless: bool = False
 
 
 @dataclass

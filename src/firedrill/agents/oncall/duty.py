@@ -20,7 +20,9 @@ from firedrill.agents.oncall.watching import Health, Watch
 from firedrill.agents.sleuth.engine import Diagnosis, decide, look, suspect
 from firedrill.agents.sleuth.engine import load_settings as load_weights
 from firedrill.agents.sleuth.graph import Graph
+from firedrill.agents.sleuth.model import Ground
 from firedrill.agents.sleuth.ranking import Suspect, features
+from firedrill.core.entity import CLUSTER
 from firedrill.tools.evidence import RecordedEvidence
 
 MINUTE_MS = 60_000
@@ -34,8 +36,11 @@ DOUBTFUL_MINUTES = 5
 """How long a step may take to show that it helps."""
 CALM_MINUTES = 2
 RESERVE_MINUTES = 8.0
-_LIKELY = 0.04
-"""Suspects below that probability are left alone."""
+_LIKELY = 0.01
+_ARGUABLE = 0.5
+"""Suspects below that probability, and suspicions below that strength, are no reason to do anything."""
+_ACTED = (Ground.CHANGE, Ground.EXPERIMENT, Ground.CONTRADICTION, Ground.REFUSAL)
+_MACHINE = "cluster/Node/"
 
 
 @dataclass
@@ -109,21 +114,33 @@ class Shift:
         out: list[Step] = []
         for cause in causes:
             found = steps_for(scene, self._top(cause), cause.reasons[0].hypothesis.summary)
-            if found:
+            if found and self._near(cause):
                 out.append(found[0])
             else:
                 self.helpless.append(cause.entity)
         if out:
             return out[: STEPS - len(self.tried)]
-        if first and causes and self.diagnoses[-1].confidence >= 0.8:
+        if first and causes and causes[0].entity.startswith(_MACHINE):
             return []
         for other in self.diagnoses[-1].suspects:
-            if other.probability < _LIKELY or self._top(other) in handled:
+            if other.probability < _LIKELY or self._top(other) in handled or not self._arguable(other):
                 continue
             found = steps_for(scene, self._top(other), other.reasons[0].hypothesis.summary)
             if found:
                 return found[:1]
         return []
+
+    def _arguable(self, suspect: Suspect) -> bool:
+        """Whether something was done to it then, in the application's own place or for all of the cluster."""
+        return self._near(suspect) and any(
+            item.hypothesis.ground in _ACTED and item.hypothesis.strength >= _ARGUABLE
+            for item in suspect.reasons
+        )
+
+    def _near(self, suspect: Suspect) -> bool:
+        """Whether it is in the application's own place, or for all of the cluster."""
+        space = suspect.entity.partition("/")[0]
+        return space in (self.asker.site.namespace, CLUSTER) or space.startswith(("kube-", "istio"))
 
     def _top(self, suspect: Suspect) -> str:
         return self.diagnoses[-1].case.top(suspect.entity)
@@ -179,9 +196,10 @@ class Shift:
         """What did not help is as it was before, but for experiments, which are never missed."""
         hand = Hand(self.asker)
         for done in reversed(self.tried):
-            if done.step not in steps or done.refused or done.undone or _experiment(done.step):
+            if done.step not in steps or done.refused or done.undone or await hand.recovered(done):
                 continue
-            if await hand.recovered(done):
+            done.useless = True
+            if _experiment(done.step):
                 continue
             await hand.undo(done)
             self.say("Taken back", done.step.what)

@@ -34,7 +34,7 @@ def concluded(shift: Shift) -> Diagnosis | None:
     first = shift.first
     if first is None:
         return None
-    kept = [done.step.cause for done in shift.tried if not done.refused and not done.undone]
+    kept = [done.step.cause for done in shift.tried if not (done.refused or done.useless)]
     known: dict[str, Suspect] = {}
     for diagnosis in (*shift.diagnoses[::-1], first):
         for suspect in diagnosis.suspects:
@@ -43,7 +43,7 @@ def concluded(shift: Shift) -> Diagnosis | None:
     if shift.cleared and mended:
         # what could not be mended is no cause any more, since all is well without
         return replace(first, causes=tuple(mended))
-    refuted = {done.step.cause for done in shift.tried if done.undone}
+    refuted = {done.step.cause for done in shift.tried if done.useless}
     stand = [cause for cause in first.causes if first.case.top(cause.entity) not in refuted]
     causes = {cause.entity: cause for cause in (*mended, *stand)}
     return replace(first, causes=tuple(causes.values())[:MAX_CAUSES]) if causes else first

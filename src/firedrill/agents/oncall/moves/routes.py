@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from firedrill.agents.oncall.earlier import key_of
 from firedrill.agents.oncall.fields import writes
 from firedrill.agents.oncall.steps import Obj, Scene, Step, patch
-from firedrill.agents.sleuth.case import Body, listing, mapping
+from firedrill.agents.sleuth.case import listing
 
 _KINDS = ("HTTPRoute", "GRPCRoute", "TCPRoute")
 
@@ -43,14 +43,17 @@ def _rules(scene: Scene, route: Obj) -> list[str]:
 
 
 def _backend(scene: Scene, namespace: str, route: Obj, backend: Obj) -> list[str]:
+    """Lead to a Service to which the gateway led before, at a port that it offers."""
     space, name = str(backend.get("namespace") or namespace), str(backend.get("name"))
-    service: Body | None = scene.at("Service", space, name)
-    meant = _front(scene, space, route)
-    if service is None or (meant is not None and _stranger(scene, space, name, meant)):
+    led = _led(scene, route)
+    said = []
+    if (led and name not in led) or scene.at("Service", space, name) is None:
+        meant = next((one for one in led if scene.at("Service", space, one) is not None), None)
         if meant is None:
             return []
-        backend["name"], service = key_of(meant)[2], meant
-    said = [f"lead to {backend['name']}"] if backend["name"] != name else []
+        backend["name"] = name = meant
+        said.append(f"lead to {name}, as before")
+    service = scene.at("Service", space, name)
     ports = [port.get("port") for port in listing(service, "spec", "ports")]
     if ports and backend.get("port") not in ports:
         backend["port"] = _plain(ports)
@@ -58,37 +61,22 @@ def _backend(scene: Scene, namespace: str, route: Obj, backend: Obj) -> list[str
     return said
 
 
+def _led(scene: Scene, route: Obj) -> list[str]:
+    """The Services that the route's gateways called before the onset, the busiest first."""
+    gateways = [str(parent.get("name")) for parent in listing(route, "spec", "parentRefs")]
+    weight: dict[str, float] = {}
+    for one in scene.found.metrics:
+        labels, points = one.get("metric") or {}, one.get("values") or ()
+        source, callee = str(labels.get("source_workload") or ""), labels.get("destination_service_name")
+        before = [float(value) for at, value in points if float(at) < scene.onset]
+        if callee and len(before) > 1 and any(source in (name, f"{name}-istio") for name in gateways):
+            weight[str(callee)] = weight.get(str(callee), 0.0) + before[-1] - before[0]
+    return sorted((name for name in weight if weight[name] > 0), key=lambda name: (-weight[name], name))
+
+
 def _plain(ports: list[Any]) -> Any:
     """The port that a Service is asked on by browsers, or its first."""
     return next((port for port in (80, 8080, 9080, 443) if port in ports), ports[0])
-
-
-def _front(scene: Scene, namespace: str, route: Obj) -> Body | None:
-    """The Service that a route is for: of its name, or the one that no program of the namespace asks."""
-    name = key_of(route)[2]
-    found = scene.of("Service", namespace=namespace)
-    for service in found:
-        if key_of(service)[2] == name or name.startswith(f"{key_of(service)[2]}-"):
-            return service
-    texts = " ".join(
-        str(entry.get("value") or "")
-        for item in scene.of("Deployment", "StatefulSet", namespace=namespace)
-        for box in listing(item, "spec", "template", "spec", "containers")
-        for entry in listing(box, "env")
-    )
-    unasked = [
-        service
-        for service in found
-        if key_of(service)[2] not in texts
-        and mapping(service, "spec", "selector")
-        and "gateway" not in key_of(service)[2]
-    ]
-    return unasked[0] if len(unasked) == 1 else None
-
-
-def _stranger(scene: Scene, namespace: str, name: str, meant: Mapping[str, Any]) -> bool:
-    """Whether a backend is none that a route of this name would lead to."""
-    return key_of(meant)[2] != name
 
 
 def _listeners(scene: Scene, gateway: Obj) -> list[str]:
