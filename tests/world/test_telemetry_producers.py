@@ -72,6 +72,18 @@ def test_changes_are_followed(shop: World) -> None:
     assert list(ask(shop, f"kube_deployment_spec_replicas{picked}").values()) == [1.0]
 
 
+def test_a_cluster_that_loses_all_its_nodes_goes_on(shop: World) -> None:
+    """The API server's pod goes with its node; its series end, and nobody writes to them any more."""
+    world = shop.fork()
+    client = Client(world, trusted=True)
+    assert ask(world, "count(apiserver_request_total)")
+    for name in [node["metadata"]["name"] for node in client.list("nodes")]:
+        client.delete("nodes", "", name)
+        world.run_for(5_000)
+    world.run_for(60_000)
+    assert client.list("nodes") == []
+
+
 def test_forks_are_watched_and_equal(shop: World) -> None:
     """Two copies have the same future, digests of series included."""
     one, other = shop.fork(), shop.fork()

@@ -67,18 +67,21 @@ class ApiMetering:
     Attributes:
         read: how many entries of the audit were counted.
         blocks: rows by target and by (verb, resource, code).
+        addresses: of targets; rows go with the address that they were found at.
     """
 
-    __slots__ = ("blocks", "read")
+    __slots__ = ("addresses", "blocks", "read")
 
     def __init__(self) -> None:
         self.read = -1
         self.blocks: dict[tuple[str, Key], int] = {}
+        self.addresses: dict[str, str] = {}
 
     def fork(self) -> Self:
         """An independent copy."""
         twin = type(self)()
         twin.read, twin.blocks = self.read, self.blocks.copy()
+        twin.addresses = self.addresses.copy()
         return twin
 
     def state(self) -> object:
@@ -88,11 +91,13 @@ class ApiMetering:
 
 def update(world: World) -> None:
     """Count the requests of the last step, and say how busy the server is."""
-    targets = ["/".join(key) for key in world.cluster.part(Metering).pods if key[0] == "apiserver"]
+    pods = world.cluster.part(Metering).pods
+    targets = {"/".join(key): address for key, address in pods.items() if key[0] == "apiserver"}
     part = world.cluster.part(ApiMetering)
     if part.read < 0:
         part.read = len(world.cluster.audit)
     counts = _requests(world, part)
+    _forget(part, targets)
     if not targets:
         return
     pressure = world.cluster.part(Pressure)
@@ -101,10 +106,18 @@ def update(world: World) -> None:
     for key, more in ((("LIST", "pods", 200), asked - turned), (("LIST", "pods", 429), turned)):
         if more:
             counts[key] = counts.get(key, 0.0) + more
-    target = targets[0]
+    target = next(iter(targets))
     for key, count in counts.items():
         _count(world, part, target, key, count, pressure.wait)
     _gauges(world, part, target, sum(counts.values()) / _STEP_S, turned, pressure)
+
+
+def _forget(part: ApiMetering, targets: Mapping[str, str]) -> None:
+    """Let go of the rows of servers that went, or came back elsewhere: they went with their targets."""
+    gone = {name for name, address in part.addresses.items() if targets.get(name) != address}
+    if gone:
+        part.blocks = {key: block for key, block in part.blocks.items() if key[0] not in gone}
+    part.addresses = dict(targets)
 
 
 def _requests(world: World, part: ApiMetering) -> dict[Key, float]:
