@@ -63,6 +63,9 @@ class World:
     async def spend(self, ms: int) -> None:
         self.thought.append(ms)
 
+    async def now(self) -> int:
+        return 1000 + sum(self.thought)
+
 
 def called(make_episode: MakeEpisode, **limits: Any) -> tuple[Episode, World]:
     episode, world = make_episode(**limits), World()
