@@ -50,7 +50,8 @@ def mend(scene: Scene, entity: str, why: str) -> Iterator[Step]:
                 *_placing(scene, spec, complaints),
                 *_resolving(spec),
                 *_checking(spec, complaints),
-                *_starting(scene, spec, complaints),
+                *_starting(spec, complaints),
+                *_named(scene, obj, spec),
                 *_finding(scene, key_of(obj)[1], spec),
             ]
         )
@@ -141,10 +142,6 @@ def _placing(scene: Scene, spec: Obj, complaints: str) -> Iterator[str]:
         if "topology spread" in complaints and rule.get("whenUnsatisfiable") == "DoNotSchedule":
             rule["whenUnsatisfiable"] = "ScheduleAnyway"
             yield "spread as far as it can be"
-    if spec.get("priorityClassName") and not scene.at("PriorityClass", "", str(spec["priorityClassName"])):
-        spec.pop("priorityClassName")
-        spec.pop("priority", None)
-        yield "without a priority that is not there"
 
 
 def _resolving(spec: Obj) -> Iterator[str]:
@@ -200,7 +197,7 @@ def _patience(kind: str, probe: Obj) -> Iterator[str]:
         yield f"with a {kind} of more patience"
 
 
-def _starting(scene: Scene, spec: Obj, complaints: str) -> Iterator[str]:
+def _starting(spec: Obj, complaints: str) -> Iterator[str]:
     """What keeps containers from being started."""
     for box in _boxes(spec):
         if box.get("command") and _NOT_THERE.search(complaints):
@@ -215,6 +212,22 @@ def _starting(scene: Scene, spec: Obj, complaints: str) -> Iterator[str]:
     context = spec.get("securityContext")
     if "runAsNonRoot" in complaints and isinstance(context, dict) and context.pop("runAsNonRoot", None):
         yield "as the user that the image has"
+
+
+def _named(scene: Scene, obj: Obj, spec: Obj) -> Iterator[str]:
+    """What pods refer to by a name that nothing has."""
+    namespace, name = key_of(obj)[1:]
+    if spec.get("priorityClassName") and not scene.at("PriorityClass", "", str(spec["priorityClassName"])):
+        spec.pop("priorityClassName")
+        spec.pop("priority", None)
+        yield "without a priority that is not there"
+    account = str(spec.get("serviceAccountName") or "")
+    if account and scene.at("ServiceAccount", namespace, account) is None:
+        there = [key_of(item)[2] for item in scene.of("ServiceAccount", namespace=namespace)]
+        near = difflib.get_close_matches(account, there, n=1, cutoff=_CLOSE)
+        meant = name if name in there else near[0] if near else "default"
+        spec["serviceAccountName"] = spec["serviceAccount"] = meant
+        yield f"as the account {meant}, which is there"
 
 
 def _finding(scene: Scene, namespace: str, spec: Obj) -> Iterator[str]:
