@@ -304,3 +304,13 @@ async def test_handing_over_keeps_the_diagnosis() -> None:
 
 def test_moments_come_back() -> None:
     assert to_ms(from_ms(NOW + 7)) == NOW + 7
+
+
+def test_the_page_tells_every_tool_and_parameter() -> None:
+    page = (Path(__file__).parents[2] / "docs/live-tools.md").read_text()
+    sections = dict(part.split("`\n", 1) for part in page.split("### `")[1:])
+    assert list(sections) == list(LIVE_TOOLS)
+    for name, tool in LIVE_TOOLS.items():
+        assert tool.description in sections[name]
+        missing = [key for key in tool.schema()["properties"] if f"| `{key}` |" not in sections[name]]
+        assert set(missing) <= {"offset"}
