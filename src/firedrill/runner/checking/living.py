@@ -93,7 +93,12 @@ async def staged(source: SuiteScenario) -> Stage:
     from firedrill.sandbox.base import View
 
     truth = parse_truth_text(source.truth_text, source.truth_source)[0]
-    living = await asyncio.to_thread(LivingStage.start, source)
+    living = LivingStage.spawn(source)
+    try:
+        await asyncio.to_thread(living.simulate, frozenset())
+    except BaseException:  # an interrupt, too: the thread waits for its process
+        living.close()
+        raise
     known = living.inventory
     return Stage(source, truth, living.topology, known, View(), known, living=living)
 
