@@ -198,6 +198,10 @@ def test_score_check_writes_nothing(tiny_suite: Path, capsys: pytest.CaptureFixt
         (["-a", "null", "-o", "temperature"], "NAME=VALUE"),
         (["-a", "null", "-o", "temperature=["], "cannot be read"),
         (["-a", "react"], "model"),
+        (["-a", "null", "--ledger", "half"], "--ledger: no ledger 'half'; short or full"),
+        (["-a", "null", "--approver", "me"], "--approver: no approver 'me'; policy or terminal"),
+        (["-a", "null", "--ledger", "full"], "--ledger: there are recorded incidents here, and no writes"),
+        (["-a", "null", "--approver", "terminal"], "--approver: there are recorded incidents here"),
         (["--nonsense"], "nonsense"),
     ],
 )
@@ -210,6 +214,12 @@ def test_mistakes_get_a_sentence_and_exit_code_2(
     assert out == ""
     assert "Traceback" not in err
     assert not Path("runs").exists()
+
+
+def test_a_model_without_an_agent_is_refused_on_worlds_too(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "run", "lite", "-m", "openai/x")
+    assert code == 2
+    assert "no agent given" in err
 
 
 def test_wrong_folders_get_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from firedrill.records.files import json_bytes, read_json
 from firedrill.records.manifest import manifest_bytes, with_digests
 from firedrill.runner import Settings, Workshop, resume, run, score, summary
 from firedrill.runner.attempt import conclude, grade_answer
+from firedrill.runner.settings import Worlds
 from firedrill.sandbox import SandboxSpec
 
 BUILT_IN = [AgentRequest("null"), AgentRequest("oracle"), AgentRequest("shotgun")]
@@ -225,6 +226,22 @@ async def test_without_a_name_the_next_free_folder_is_taken(
 
 
 class TestStopping:
+    async def test_a_run_that_a_person_approved_is_not_resumed(
+        self, kit: Any, shop: Any, tmp_path: Path
+    ) -> None:
+        async def put(_: str) -> str:
+            return "y"
+
+        suite, agent, stop = kit.suite(tmp_path, 2), kit.script(kit.right), asyncio.Event()
+        stop.set()
+        settings = Settings(worlds=Worlds(put=put, ledger=True))
+        cut = await run(
+            suite, [agent], out=tmp_path / "cut", workshop=shop.workshop, stop=stop, settings=settings
+        )
+        assert cut.manifest.plan.worlds == {"ledger": "full", "approver": "terminal"}
+        with pytest.raises(InputError, match="approved at a terminal"):
+            await resume(cut.path, suite=suite, agents=[agent], workshop=shop.workshop)
+
     async def test_a_stopped_run_keeps_what_ended_and_is_finished_by_resume(
         self, kit: Any, shop: Any, tmp_path: Path
     ) -> None:

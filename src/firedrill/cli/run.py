@@ -113,6 +113,7 @@ def run(
     opened = open_suite(suite)
     if not agent:
         _refuse_nobody(opened, model)
+    _refuse_recordings(opened, worlds)
     with _progress.display(quiet, lines=worlds.put is not None) as progress:
         for finding in opened.findings:
             if finding.severity == "error":
@@ -120,7 +121,7 @@ def run(
 
         async def work(stop: asyncio.Event) -> RunResult:
             async with AsyncExitStack() as stack:
-                agents = requests or await stack.enter_async_context(_baselines.baselines())
+                agents = requests or await stack.enter_async_context(_baselines.baselines(progress.note))
                 return await start(
                     opened,
                     agents,
@@ -157,6 +158,16 @@ def _worlds(ledger: str, approver: str) -> Worlds:
 
         put = Terminal().put
     return Worlds(ledger=ledger == "full", put=put)
+
+
+def _refuse_recordings(suite: Suite, worlds: Worlds) -> None:
+    """Raise InputError where something is asked for that there is on living worlds only."""
+    from firedrill.runner.planning import lives
+
+    if not any(map(lives, suite.scenarios)):
+        for name in worlds.to_json():
+            problem = "there are recorded incidents here, and no writes"
+            raise InputError(problem, field=f"--{name}", mend="leave it out")
 
 
 def _refuse_nobody(suite: Suite, models: Sequence[str]) -> None:

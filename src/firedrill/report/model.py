@@ -275,7 +275,8 @@ class RunView:
                     (f"without {modality}", _with_modality(modality, False)),
                 ]
         if groups:
-            found.append(self._breakdown("by-modality", "By recorded modality", "modality", groups))
+            title = "By what there is to see" if self.living else "By recorded modality"
+            found.append(self._breakdown("by-modality", title, "modality", groups))
         return found
 
     def _breakdown(
