@@ -124,8 +124,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Slow tests run without coverage: following each branch of whole hours would treble their time."""
-    with _not_followed() if item.get_closest_marker("slow") else nullcontext():
+    """Slow tests run without coverage: following each branch of whole hours would treble their time.
+
+    It does follow those that simulate in processes of their own, which it leaves alone.
+    """
+    simulates = item.get_closest_marker("slow") and not item.get_closest_marker("elsewhere")
+    with _not_followed() if simulates else nullcontext():
         return (yield)
 
 

@@ -21,7 +21,7 @@ from firedrill.runner.attempt import NoWorkspace
 from firedrill.runner.living import LivingStage, spec_of
 from firedrill.suites import SuiteScenario
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("oncall-living")]
+pytestmark = [pytest.mark.slow, pytest.mark.elsewhere]
 CAUSE = "book-info/Service/details"
 SCENARIO: dict[str, Any] = {
     "metadata": {"name": "hand-made"},

@@ -99,6 +99,7 @@ def playing(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, A
 
 
 @pytest.mark.slow
+@pytest.mark.elsewhere
 @pytest.mark.service
 def test_a_person_takes_the_pager(
     playing: tuple[subprocess.Popen[str], dict[str, Any], dict[str, str]], tmp_path: Path

@@ -17,7 +17,7 @@ from firedrill.runner.staging import Stage
 from firedrill.suites import open_suite, select
 from firedrill.suites.model import SuiteScenario
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.elsewhere, pytest.mark.timeout(900)]
 BENCH = Path(__file__).parents[3] / "bench" / "disasters.py"
 SOME = (
     "delete-the-namespace",

@@ -22,7 +22,7 @@ from firedrill.runner.living import LivingStage, spec_of
 from firedrill.sandbox import View
 from firedrill.suites import Suite, open_suite
 
-pytestmark = [pytest.mark.slow, pytest.mark.service]
+pytestmark = [pytest.mark.slow, pytest.mark.elsewhere, pytest.mark.service]
 SCENARIO = "lite-019"
 PROGRAM = Path(__file__).parents[3] / "docs/examples/on-call-agent/agent.sh"
 

@@ -26,7 +26,7 @@ from firedrill.runner.living import LivingEpisode, LivingStage
 from firedrill.sandbox import View
 from firedrill.suites import Suite, open_suite
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.elsewhere]
 SCENARIO = "lite-018"
 Solve = Callable[[Episode], Coroutine[Any, Any, AgentResult]]
 NONE = AgentResult(Outcome.NO_SUBMISSION)

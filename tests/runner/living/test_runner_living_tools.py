@@ -30,7 +30,7 @@ from firedrill.sandbox.base import SandboxSpec
 from firedrill.suites import Suite, open_suite
 from firedrill.tools.live.catalog import LIVE_TOOLS
 
-pytestmark = [pytest.mark.slow, pytest.mark.service]
+pytestmark = [pytest.mark.slow, pytest.mark.elsewhere, pytest.mark.service]
 SCENARIO = "lite-018"
 LABELS = {"gateway.networking.k8s.io/gateway-name": "bookinfo-gateway"}
 MADE = json.dumps(
