@@ -119,6 +119,8 @@ async def wait(desk: Desk, params: WaitParams) -> Answer:
     names = sorted({str(item["labels"].get("alertname")) for item in left})
     total = len(desk.site.alerts)
     said = f"{len(left)} of {total} alerts that you were called for fire" if left else "none of them fires"
+    if not total:
+        said = "you were called for no alert: see for yourself whether users are served"
     at = from_ms(await desk.site.now())
     passed = spell(at - from_ms(started))
     row = (f"{at:%Y-%m-%dT%H:%M:%SZ}", passed, len(left), ", ".join(names))

@@ -190,6 +190,8 @@ async def _absent(desk: Desk, query: str, first: datetime) -> list[str]:
                 values.setdefault(key, set()).add(value)
         names = {key: sorted(found) for key, found in sorted(values.items())}
         await desk.learn("labels", names)
+    if not names:
+        return ["nothing of this cluster is in Loki"]
     notes = []
     for matcher in tree.matchers:
         there = names.get(matcher.name)

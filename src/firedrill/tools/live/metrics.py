@@ -138,6 +138,8 @@ async def _names(desk: Desk) -> list[str]:
 async def _absent(desk: Desk, wanted: Sequence[str]) -> list[str]:
     """What to say of an empty answer: which metrics there are not, and what is called alike."""
     known = set(names := await _names(desk))
+    if not known:
+        return ["nothing of this cluster is in Prometheus"]
     notes = [
         f"there is no metric {name!r}{or_else(near(name, names, 5)) or '.'}"
         for name in wanted
