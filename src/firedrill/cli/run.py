@@ -66,7 +66,10 @@ def run(
     ] = [],  # noqa: B006
     toolbox: Annotated[
         str | None,
-        typer.Option(help="shell, or full: the tools of `firedrill mcp` for every agent with a shell"),
+        typer.Option(
+            help="shell, or full: the tools of `firedrill mcp` for every agent with a shell;"
+            " on living worlds live, or nl: in natural language"
+        ),
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="the model's endpoint")] = None,
     protocol: Annotated[str | None, typer.Option(help="chat, responses or anthropic")] = None,
@@ -108,7 +111,7 @@ def run(
     worlds = _worlds(ledger, approver)
     requests = _requests(agent, model, options) if agent else []
     check_modalities([name.partition(":")[0] for name in without])
-    if sandbox == "none" and options.get("toolbox") == "full":
+    if sandbox == "none" and options.get("toolbox") in ("full", "live", "nl"):
         raise InputError("the toolbox needs the sandbox", field="--toolbox", mend="leave out --sandbox none")
     opened = open_suite(suite)
     if not agent:
