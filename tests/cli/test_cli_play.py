@@ -61,6 +61,7 @@ async def test_an_interrupt_asks_before_it_ends(tmp_path: Path, typed: str, ends
 
     sitting._terminal.put = put  # type: ignore[method-assign]
     giving_up = asyncio.create_task(sitting._give_up())
+    sitting._on = True
     sitting._interrupt(2)
     await asyncio.wait({giving_up}, timeout=0.2)
     assert asked == ["End without an answer?"]
@@ -78,10 +79,17 @@ async def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
 
     sitting._terminal.put = never  # type: ignore[method-assign]
     giving_up = asyncio.create_task(sitting._give_up())
+    sitting._on = True
     for _ in range(2):
         sitting._interrupt(2)
         await asyncio.sleep(0.01)
     await asyncio.wait_for(giving_up, 1)
+
+
+async def test_an_interrupt_before_the_call_or_after_the_answer_breaks_it_off(tmp_path: Path) -> None:
+    sitting = _Sitting(tmp_path, None, 1.0, False, None, None, False)
+    sitting._interrupt(2)
+    assert sitting._stop.is_set()
 
 
 @pytest.fixture

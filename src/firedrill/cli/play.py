@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from firedrill.cli._asking import Terminal
+from firedrill.cli._running import INTERRUPTED
 from firedrill.core.errors import InfrastructureError, InputError
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def play(
     with tempfile.TemporaryDirectory(prefix="firedrill-play-") as folder:
         session = _Sitting(Path(folder), kubeconfig, speed, approver == "terminal", minutes, out, as_json)
         result, key = asyncio.run(session.carry_out(suite, name))
+    if result.interrupted:
+        sys.stderr.write(f"broken off before there was a grade; what is left of it is in {result.path}\n")
+        raise typer.Exit(INTERRUPTED)
     if as_json:
         _say(json.dumps(_verdict.document(result.path, key)) + "\n")
         return
@@ -89,6 +93,8 @@ class _Sitting:
         self._minutes, self._out, self._as_json = minutes, out, as_json
         self._terminal = Terminal()
         self._interrupted = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._on = False
         self._times = 0
 
     async def carry_out(self, suite: Suite, name: str) -> tuple[RunResult, EpisodeKey]:
@@ -118,9 +124,11 @@ class _Sitting:
                 limits=None if self._minutes is None else Limits(minutes=self._minutes),
                 settings=Settings(worlds=worlds, retries=0),
                 out=self._out,
+                stop=self._stop,
             )
             key = EpisodeKey(scenario=name, agent=Entrant(agent).folder, repeat=1)
-            self._tell(desk, result, key)
+            if not result.interrupted:
+                self._tell(desk, result, key)
         return result, key
 
     def _tell(self, desk: Desk, result: RunResult, key: EpisodeKey) -> None:
@@ -132,6 +140,7 @@ class _Sitting:
         desk.tell({"run": str(result.path.absolute()), **key.model_dump()})
 
     def _ring(self, pager: Pager) -> None:
+        self._on = True
         if self._as_json:
             found = {
                 "alerts": [dict(alert) for alert in pager.on_call.alerts],
@@ -147,6 +156,9 @@ class _Sitting:
             _say(_page(pager, self._speed))
 
     def _interrupt(self, number: int) -> None:
+        if not self._on:  # nobody has been called yet, or the episode is being graded
+            self._stop.set()
+            return
         self._times += 1
         self._interrupted.set()
         if number == signal.SIGTERM or not self._terminal.there:
@@ -154,6 +166,12 @@ class _Sitting:
 
     async def _give_up(self) -> None:
         """Come back when he has interrupted and says that he means it, or has interrupted twice."""
+        try:
+            await self._meant()
+        finally:
+            self._on = False
+
+    async def _meant(self) -> None:
         while True:
             await self._interrupted.wait()
             self._interrupted.clear()
