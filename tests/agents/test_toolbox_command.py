@@ -293,3 +293,23 @@ async def test_a_long_answer_is_kept_by_its_ends() -> None:
     assert kept.startswith("aaa")
     assert kept.endswith("bbb")
     assert "20000 characters left out" in kept
+
+
+def test_messages_of_the_model_context_protocol() -> None:
+    def answered(**message: Any) -> Any:
+        return incident.reply([TOOL], {"jsonrpc": "2.0", **message})
+
+    begun = answered(id=1, method="initialize", params={"protocolVersion": "2025-03-26"})
+    assert begun["result"]["protocolVersion"] == "2025-03-26"
+    later = answered(id=1, method="initialize", params={"protocolVersion": "2099-01-01"})
+    assert later["result"]["protocolVersion"] == incident.VERSIONS[-1]
+    assert answered(method="notifications/initialized") is None
+    assert answered(id="a", method="ping") == {"jsonrpc": "2.0", "id": "a", "result": {}}
+    assert answered(id=2, method="tools/list")["result"]["tools"] == [TOOL]
+    assert answered(id=3, method="resources/list", params=[])["error"]["code"] == -32601
+
+
+def test_a_list_of_objects_is_given_as_json() -> None:
+    tool = {"name": "x", "inputSchema": {"properties": {"steps": {"type": "array"}}, "required": ["steps"]}}
+    text = '[{"a": "b, c"}]'
+    assert incident.read(tool, [text]) == incident.read(tool, ["--steps", text]) == {"steps": text}
