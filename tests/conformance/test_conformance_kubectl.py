@@ -13,7 +13,7 @@ from firedrill.gateway.kubernetes.kubectl import KubectlBinary, find_kubectl
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 import kubectl_script
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
 FOUND = find_kubectl()
 SCRIPTS = kubectl_script.scripts()

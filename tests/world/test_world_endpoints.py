@@ -214,6 +214,7 @@ def test_endpoints_that_people_write_are_mirrored(world: World) -> None:
     assert slices(world, "outside") == []
 
 
+@pytest.mark.slow
 def test_more_than_a_thousand_addresses_are_cut_ready_ones_first(world: World) -> None:
     service(world)
     for number in range(1010):
