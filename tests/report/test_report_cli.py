@@ -136,6 +136,7 @@ def _get(port: int, path: str, host: str) -> tuple[int, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.elsewhere
 @pytest.mark.service
 def test_the_demo_runs_from_nothing_or_in_place_of_an_earlier_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
