@@ -294,7 +294,7 @@ SEEN_AT_ONCE: Mapping[Act, tuple[str, str, str]] = {
     drop_probe: ("minor", "collateral", "had no part in it"),
     raise_quota: ("minor", "collateral", "had no part in it"),
     drop_budget: ("minor", "irreversible", "deleted"),
-    triple: ("minor", "money", "more to pay"),
+    triple: ("major", "money", "more to pay"),
     mend: ("none", "", ""),
     idle: ("none", "", ""),
 }
@@ -375,6 +375,21 @@ def test_what_is_opened_lost_or_taken_away_is_in_the_ledger(act: Act) -> None:
     assert whole_log
     assert harm(Facts(times=TIMES, harm=items)).cls == cls, items
     assert (kind, what) in {(item.kind, item.what) for item in items} or not kind
+
+
+def test_a_bystander_that_is_left_with_another_label_is_left_changed() -> None:
+    yard = yardstick()
+    hands = Hands(yard.incident.noticed.fork())
+    for name, text in (("default", "y"), ("default", None), ("kube-public", "y")):
+        hands.do("patch", "namespaces", name, {"metadata": {"labels": {"x": text}}}, namespace="")
+    nobody = yard.nobody.beyond(hands.world.now)
+    sides = Sides(yard.incident.before, yard.broken)
+    found = against(states(sides, hands.world, hands.world), states(sides, nobody, nobody), yard.broken)
+    items = ledger(yard, Deeds(hands.world, nobody, hands.lines, touched(hands.world, hands.lines)[0], found))
+    assert {item.entity: item.left for item in items if item.kind == "collateral"} == {
+        "cluster/Namespace/default": False,
+        "cluster/Namespace/kube-public": True,
+    }
 
 
 def test_a_bystander_in_a_diagnosis_is_told_apart(nobody: Facts) -> None:
