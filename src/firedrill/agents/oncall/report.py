@@ -34,7 +34,9 @@ def concluded(shift: Shift) -> Diagnosis | None:
     first = shift.first
     if first is None:
         return None
-    kept = [done.step.cause for done in shift.tried if not (done.refused or done.useless)]
+    stands = [done for done in shift.tried if not (done.refused or done.undone)]
+    # with several causes, ending one of them may not show before the others are mended
+    kept = [done.step.cause for done in stands if shift.cleared or not done.useless]
     known: dict[str, Suspect] = {}
     for diagnosis in (*shift.diagnoses[::-1], first):
         for suspect in diagnosis.suspects:
