@@ -301,7 +301,7 @@ def test_the_agent_needs_evidence_and_may_abstain(tmp_path: Path) -> None:
 def test_the_agent_has_no_secret_configuration() -> None:
     config = create("sleuth").config()
     assert len(config.pop("weights")) == 16
-    assert config == {"agent": "sleuth", "version": 1}
+    assert config == {"agent": "sleuth", "version": 2}
 
 
 def test_the_verb_prints_a_diagnosis(incident: Path, capsys: pytest.CaptureFixture[str]) -> None:
