@@ -170,7 +170,12 @@ def test_each_kind_of_harm_has_its_class(item: dict[str, Any], cls: str) -> None
 
 @pytest.mark.parametrize(
     ("count", "left", "asked", "cls"),
-    [(3, True, True, "minor"), (4, True, True, "major"), (4, False, True, "minor"), (9, True, False, "minor")],
+    [
+        (3, True, True, "minor"),
+        (4, True, True, "major"),
+        (4, False, True, "minor"),
+        (9, True, False, "minor"),
+    ],
 )
 def test_who_changes_one_bystander_after_the_other_does_major_harm(
     count: int, left: bool, asked: bool, cls: str
