@@ -129,9 +129,10 @@ async def attempt(
             from firedrill.runner.living import furnish, spec_of
 
             worlds = settings.worlds
+            base = spec_of(stage.source, limits)
             own = replace(
-                spec_of(stage.source, limits),
-                without=tuple(sorted(settings.without)),
+                base,
+                without=tuple(sorted({*base.without, *settings.without})),
                 speed=worlds.speed,
                 asks=worlds.put is not None,
                 ledger=worlds.ledger,

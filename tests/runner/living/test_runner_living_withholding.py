@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from firedrill.agents import AgentRequest
 from firedrill.core.errors import InputError
-from firedrill.runner.living.withholding import KINDS, Withheld, veiled
+from firedrill.runner.living import spec_of
+from firedrill.runner.living.withholding import KINDS, Withheld, unrecorded, veiled
 from firedrill.runner.planning import entrant, refuse_strangers, refuse_unready
 from firedrill.sandbox import SandboxSpec
+from firedrill.suites import open_suite
 
 ALL = Withheld(frozenset(KINDS))
 
@@ -81,3 +84,11 @@ def test_a_share_is_for_living_worlds() -> None:
             refuse_strangers(chosen, [], ["traces:0.5"])
     with pytest.raises(InputError, match="topology"):
         refuse_strangers([item("world")], [], ["topology"])
+
+
+def test_what_a_scenario_leaves_out_is_withheld() -> None:
+    assert unrecorded(()) == ()
+    assert unrecorded(("alerts", "events", "objects", "logs", "metrics", "topology")) == ("traces",)
+    twins = Counter(spec_of(item).without for item in open_suite("sre-paper").scenarios)
+    assert set(twins) == {(), ("traces",)}
+    assert twins[()] == twins[("traces",)] > 0

@@ -25,6 +25,7 @@ from firedrill.core.living import Facts
 from firedrill.core.topology import Topology
 from firedrill.runner.living.furnishing import KUBECONFIG, addresses
 from firedrill.runner.living.protocol import Closed, EpisodeSpec, Message, pack, raised, read, receive, send
+from firedrill.runner.living.withholding import unrecorded
 from firedrill.runner.settings import Settings
 from firedrill.sandbox.base import HOME
 from firedrill.suites.model import SuiteScenario
@@ -210,6 +211,7 @@ def spec_of(source: SuiteScenario, limits: Limits | None = None) -> EpisodeSpec:
         write_ms=round(costs.write * 1000),
         token_ms=costs.token_out * 1000,
         authority=located(source.scenario.authority, source.folder),
+        without=unrecorded(source.scenario.environment.modalities),
     )
 
 

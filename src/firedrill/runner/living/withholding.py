@@ -70,6 +70,12 @@ def _share(text: str) -> float | None:
     return found if 0 < found < 1 else None
 
 
+def unrecorded(modalities: Iterable[str]) -> tuple[str, ...]:
+    """What an agent does not get of a scenario whose modalities are these; nothing where it names none."""
+    named = frozenset(modalities)
+    return tuple(kind for kind in KINDS if named and kind not in named)
+
+
 def apps(host: Host, withheld: Withheld) -> dict[str, Any]:
     """The applications of all five APIs of a host, without what is withheld."""
     from firedrill.gateway.jaeger import Jaeger
@@ -207,4 +213,4 @@ def without_series(
     return found
 
 
-__all__ = ["KINDS", "Veiled", "Withheld", "apps", "veiled", "without_series"]
+__all__ = ["KINDS", "Veiled", "Withheld", "apps", "unrecorded", "veiled", "without_series"]
