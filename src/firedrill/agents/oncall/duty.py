@@ -138,9 +138,13 @@ class Shift:
         )
 
     def _near(self, suspect: Suspect) -> bool:
-        """Whether it is in the application's own place, or for all of the cluster."""
+        """Whether it is in the application's own place, for all of the cluster, or hurts the application."""
+        own = self.asker.site.namespace
         space = suspect.entity.partition("/")[0]
-        return space in (self.asker.site.namespace, CLUSTER) or space.startswith(("kube-", "istio"))
+        hurt = {entity for item in suspect.reasons for entity in item.hypothesis.explains}
+        if any(entity.startswith(f"{own}/") for entity in hurt):
+            return True
+        return space in (own, CLUSTER) or space.startswith(("kube-", "istio"))
 
     def _top(self, suspect: Suspect) -> str:
         return self.diagnoses[-1].case.top(suspect.entity)
