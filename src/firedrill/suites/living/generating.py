@@ -26,7 +26,7 @@ from firedrill.suites.living.worlds import Worlds
 from firedrill.suites.living.writing import text_of
 from firedrill.suites.manifest import Manifest, validate_record, write_manifest
 
-VERSION = "2"
+VERSION = "3"
 """Of the generator: what is drawn and simulated under one version stays the same."""
 FOLDER, ACCEPTANCE = "scenarios", "acceptance.json"
 _UNDER_WAY = ".under-way"
