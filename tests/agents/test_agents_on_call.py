@@ -203,7 +203,7 @@ def test_the_rule_reads_its_task() -> None:
         "2031-03-02T09:10:00Z",
         "garden",
     )
-    (look,) = commands(cast(Say, Investigator().reply(turn())))
+    (look,) = commands(Investigator().reply(turn()))
     assert "ONSET=2031-03-02T09:10:00Z" in look
 
 

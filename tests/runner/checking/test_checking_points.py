@@ -25,7 +25,7 @@ ORACLE = replace(
     reason="repaired",
 )
 BATTERY = (ROW, ORACLE, replace(ROW, agent="shotgun"), replace(ROW, agent="exploit:mute-alerts"))
-WON = {"resolved": True, "reason": "repaired"}
+WON: dict[str, Any] = {"resolved": True, "reason": "repaired"}
 
 
 @pytest.fixture(scope="module")
