@@ -101,13 +101,20 @@ def _here(world: World, change: Change) -> Iterable[str]:
     return base.own_key(world, change) if change.obj["metadata"]["namespace"] == "x" else ()
 
 
+_every = base.all_keys("configmaps")
+
+
+def _resynced(world: World) -> Iterable[str]:
+    return (key for key in _every(world) if key.startswith("x/"))
+
+
 LOOP = base.register(
     Controller(
         name="tests-loop",
         component="tests-manager",
         watches={"configmaps": _here},  # not those of other tests in this process
         reconcile=_reconcile,
-        resync=base.all_keys("configmaps"),
+        resync=_resynced,
     )
 )
 
