@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 
 help:
 	@echo "make install  a virtual environment, the sandbox and its tools"
-	@echo "make demo     install, then agents on call for seven incidents, and a report"
+	@echo "make demo     install, then agents on call for five incidents, and a report"
 	@echo "make test     install, then every check"
 	@echo "make check    prove every scenario of the suites lite and sre; takes hours on few processors"
 	@echo "make bench    the figures of the documentation, measured on this machine"

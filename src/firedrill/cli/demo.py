@@ -29,7 +29,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="folder of the demo; an earlier demo in it is replaced")] = Path(
         "demo"
     ),
-    count: Annotated[int, typer.Option(min=1, max=21, help="how many incidents")] = 7,
+    count: Annotated[int, typer.Option(min=1, max=21, help="how many incidents")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="seed of the agents")] = 7,
     concurrency: Annotated[int, typer.Option("-n", "--concurrency", min=0, help="episodes at once")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
