@@ -49,7 +49,11 @@ def run(
     turns: Annotated[int | None, typer.Option(min=1, help="cap on assistant messages [default: 100]")] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, max=MOST_MINUTES, help="cap on wall time; 0: none [default: 60]"),
+        typer.Option(
+            min=0,
+            max=MOST_MINUTES,
+            help="cap on wall time, on living worlds on theirs; 0: none [default: 60]",
+        ),
     ] = None,
     max_cost: Annotated[
         float | None, typer.Option(min=0, max=MOST_DOLLARS, help="cap on US dollars per episode")

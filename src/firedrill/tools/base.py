@@ -17,15 +17,22 @@ if TYPE_CHECKING:
 MAX_ROWS = 1000
 
 
+def loaded(value: object) -> object:
+    """What was given as the text of its JSON, as some models do; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
 def _listed(value: object) -> object:
     """``a,b`` and ``["a", "b"]`` as text, the way shells and some models pass lists."""
     if not isinstance(value, str):
         return value
     if value.startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
+        return loaded(value)
     return [item.strip() for item in value.split(",") if item.strip()]
 
 

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field
 
 from firedrill.agents.live.mind import Mind, Speechless
 from firedrill.core.digest import digest_of
-from firedrill.tools.base import Paged, ToolResult, schema_of
+from firedrill.tools.base import Paged, ToolResult, loaded, schema_of
 from firedrill.tools.live.toolbox import LiveToolbox
 from firedrill.tools.toolbox import failure, read_arguments, unknown_tool
 
@@ -38,20 +38,11 @@ class Question(Paged):
     request: str = Field(min_length=3, max_length=4_000, description="What you want to know or have done.")
 
 
-def _mapping(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
 class Summary(Paged):
     """Parameters of ``summarise``."""
 
     tool: str = Field(max_length=40, description="The tool to ask.")
-    arguments: Annotated[dict[str, Any], BeforeValidator(_mapping)] = Field(
+    arguments: Annotated[dict[str, Any], BeforeValidator(loaded)] = Field(
         default_factory=dict, description="Its arguments."
     )
     question: str = Field(min_length=3, max_length=2_000, description="What you want to know of its answer.")

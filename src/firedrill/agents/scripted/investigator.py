@@ -50,18 +50,18 @@ class Investigator:
         if on_call(turn):
             return Responder().reply(turn)
         if turn.wordy:
-            return Say("\n".join(["What I found so far:", *_fact_lines(turn), mark(turn.number)]))
+            return Say("\n".join(["What I found so far:", *turn.fact_lines, mark(turn.number)]))
         steps = {0: _arrive, 1: _inspect, 2: _listen}
         if step := steps.get(turn.number):
             return step()
         if turn.number == 3:
-            suspects = suspects_of(_facts(turn))
+            suspects = suspects_of(turn.facts)
             chosen = choose(suspects)
             text = _explain(suspects, chosen)
-            return Say(text, (_write(answer(chosen, _facts(turn))),))
+            return Say(text, (_write(answer(chosen, turn.facts)),))
         if turn.number > 4:
             # The file was not there: write it again and hand it in with the same message.
-            written = _write(answer(choose(suspects_of(_facts(turn))), _facts(turn)))
+            written = _write(answer(choose(suspects_of(turn.facts)), turn.facts))
             return Say("Once more.", (written, finish("The suspects with the most evidence are named.")))
         return Say("", (finish("The suspects with the most evidence are named."),))
 
@@ -90,24 +90,6 @@ def _probe(name: str) -> Call:
 def _write(document: Mapping[str, Any]) -> Call:
     text = json.dumps(document, indent=1, ensure_ascii=False)
     return shell(f"cat > {ANSWER} <<'ANSWER'\n{text}\nANSWER\njq -c '.contributing_factors[].name' {ANSWER}")
-
-
-def _fact_lines(turn: Turn) -> list[str]:
-    texts = [message.text for message in turn.messages if message.role in ("tool", "user")]
-    return [line for text in texts for line in text.splitlines() if line.startswith('{"fact":')]
-
-
-def _facts(turn: Turn) -> list[dict[str, Any]]:
-    facts = []
-    for line in _fact_lines(turn):
-        try:
-            fact = json.loads(line)
-        except ValueError:
-            # A line in the middle of which the output was cut.
-            continue
-        if isinstance(fact, dict) and isinstance(fact.get("id"), str):
-            facts.append(fact)
-    return facts
 
 
 def suspects_of(facts: Iterable[Mapping[str, Any]]) -> list[Suspect]:

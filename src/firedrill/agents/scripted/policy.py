@@ -58,6 +58,25 @@ class Turn:
         """What the tools gave, oldest first."""
         return tuple(message.text for message in self.messages if message.role == "tool")
 
+    @property
+    def fact_lines(self) -> list[str]:
+        """The lines in which the policy's own commands told something, those behind a summary included."""
+        texts = [message.text for message in self.messages if message.role in ("tool", "user")]
+        return [line for text in texts for line in text.splitlines() if line.startswith('{"fact":')]
+
+    @property
+    def facts(self) -> list[dict[str, Any]]:
+        """What these lines say; one in the middle of which the output was cut says nothing."""
+        found = []
+        for line in self.fact_lines:
+            try:
+                fact = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(fact, dict) and isinstance(fact.get("id"), str):
+                found.append(fact)
+        return found
+
 
 _MARK = re.compile(r"\[(\d+) steps are done\]")
 

@@ -76,10 +76,9 @@ class Responder:
 
     def reply(self, turn: Turn) -> Say:
         """The next message."""
-        lines = [line for line in _lines(turn) if line.startswith('{"fact":')]
         if turn.wordy:
-            return Say("\n".join(["What I found and did so far:", *lines, mark(turn.number)]))
-        facts = _read(lines)
+            return Say("\n".join(["What I found and did so far:", *turn.fact_lines, mark(turn.number)]))
+        facts = turn.facts
         pager = Pager.read(turn.messages[0].text)
         if not any(fact["fact"] == "looked" for fact in facts):
             if turn.number >= _LOOKS:
@@ -235,24 +234,6 @@ def _write(pager: Pager, document: Mapping[str, Any]) -> Call:
 
 def _finish(pager: Pager, reason: str) -> Call:
     return finish(reason, [pager.answer])
-
-
-def _lines(turn: Turn) -> list[str]:
-    texts = [message.text for message in turn.messages if message.role in ("tool", "user")]
-    return [line for text in texts for line in text.splitlines()]
-
-
-def _read(lines: Iterable[str]) -> list[dict[str, Any]]:
-    facts = []
-    for line in lines:
-        try:
-            fact = json.loads(line)
-        except ValueError:
-            # A line in the middle of which the output was cut.
-            continue
-        if isinstance(fact, dict) and isinstance(fact.get("id"), str):
-            facts.append(fact)
-    return facts
 
 
 __all__ = ["Pager", "Remedy", "Responder", "on_call", "remedies"]

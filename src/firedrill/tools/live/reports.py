@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from firedrill.core.entity import CLUSTER, EntityId, canonical_kind, parse_entity
-from firedrill.tools.base import Answer, Paged
+from firedrill.tools.base import Answer, Paged, loaded
 from firedrill.tools.errors import Mistake
 from firedrill.tools.live.alerts import firing
 from firedrill.tools.live.base import LiveTool
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 
 MOST_CAUSES = 8
 _TEXT = 4_000
-
-
-def _loaded(value: object) -> object:
-    """A list that was given as its JSON, as some models do."""
-    if isinstance(value, str):
-        import json
-
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
 
 
 class Cause(BaseModel):
@@ -84,12 +72,12 @@ class Change(BaseModel):
 class DiagnosisParams(Paged):
     """Parameters of ``diagnosis``."""
 
-    entities: Annotated[tuple[Cause, ...], BeforeValidator(_loaded)] = Field(
+    entities: Annotated[tuple[Cause, ...], BeforeValidator(loaded)] = Field(
         min_length=1,
         max_length=MOST_CAUSES,
         description="The causes and nothing else: the smallest set of independent causes. Symptoms stay out.",
     )
-    propagations: Annotated[tuple[Propagation, ...], BeforeValidator(_loaded)] = Field(
+    propagations: Annotated[tuple[Propagation, ...], BeforeValidator(loaded)] = Field(
         (), max_length=100, description="How the trouble spread, from cause to effect."
     )
     reasoning: str = Field("", max_length=_TEXT, description="How the evidence leads to the causes.")
@@ -98,13 +86,13 @@ class DiagnosisParams(Paged):
 class PlanParams(Paged):
     """Parameters of ``mitigation_plan``."""
 
-    steps: Annotated[tuple[Step, ...], BeforeValidator(_loaded)] = Field(min_length=1, max_length=20)
+    steps: Annotated[tuple[Step, ...], BeforeValidator(loaded)] = Field(min_length=1, max_length=20)
 
 
 class ReportParams(Paged):
     """Parameters of ``mitigation_report``."""
 
-    changes: Annotated[tuple[Change, ...], BeforeValidator(_loaded)] = Field(
+    changes: Annotated[tuple[Change, ...], BeforeValidator(loaded)] = Field(
         (), max_length=100, description="What was changed; empty where nothing was."
     )
     summary: str = Field(max_length=_TEXT, description="How things stand.")
@@ -115,7 +103,7 @@ class EscalateParams(Paged):
     """Parameters of ``escalate``."""
 
     reason: str = Field(max_length=_TEXT, min_length=10, description="Why a person has to take over.")
-    changes: Annotated[tuple[Change, ...], BeforeValidator(_loaded)] = Field(
+    changes: Annotated[tuple[Change, ...], BeforeValidator(loaded)] = Field(
         (), max_length=100, description="What was changed so far."
     )
 
