@@ -119,3 +119,18 @@ def test_the_base_host_is_there() -> None:
     assert host.sysctl["kernel.randomize_va_space"] == "2"
     with pytest.raises(InputError):
         base_host("../rhel9")
+
+
+def test_every_owner_of_the_base_host_has_an_account_and_every_link_leads_somewhere() -> None:
+    host = base_host()
+    users, groups = (
+        {line.split(":")[0] for line in (host.read(f"/etc/{name}") or "").splitlines()}
+        for name in ("passwd", "group")
+    )
+    assert {file.owner for file in host.files.values()} <= users
+    assert {file.group for file in host.files.values()} <= groups
+    dangling = {path for path in host.links if host.resolve(path) is None}
+    assert dangling == {"/etc/localtime"}, "time zones are not part of it"
+    assert len(host.files) > 120
+    assert host.units["sshd.service"].active == "active"
+    assert "autofs" not in host.packages
