@@ -1,0 +1,1 @@
+"""What a host would do with what it has on disk: pure functions over its records."""
