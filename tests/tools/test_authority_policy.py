@@ -106,7 +106,7 @@ def deployment(replicas: int, **meta: Any) -> dict[str, Any]:
         ),
         (
             "extends: boss",
-            "extends: there is no preset 'boss'; extend autonomous, observer, operator or triage",
+            "extends: there is no preset 'boss'; extend autonomous, observer, operator, policy-author or triage",
         ),
         ("approver: {kind: webhook}", "approver.url: a webhook needs an address; write `url: https://…`"),
         (
@@ -173,7 +173,7 @@ def test_the_published_schema_is_that_of_the_program() -> None:
 
 
 def test_presets_are_whole() -> None:
-    assert presets() == ("autonomous", "observer", "operator", "triage")
+    assert presets() == ("autonomous", "observer", "operator", "policy-author", "triage")
     for name in presets():
         assert preset(name).metadata.name == name
         assert preset(name).metadata.title
