@@ -1,0 +1,228 @@
+"""Hosts of compliance scenarios: truth and procedures agree, and each trap catches somebody.
+
+Those who are to be caught: a *view* is a host as a careless checker sees it, judged by the right procedure;
+a *checker* of `data/host_checkers.yaml` looks at lines and modes. Both are right about what an agent can see
+(V0 and its twin), so that only the traps tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firedrill.core.documents import read_documents
+from firedrill.suites.compliance import known_ids, load, text_of, variants
+from firedrill.suites.compliance.controls import judge_of, verdicts
+from firedrill.suites.compliance.model import Variant
+from firedrill.world.host import Host, HostFile, base_host
+
+HOSTS = tuple(name for name in known_ids() if name.startswith("rh-"))
+
+View = Callable[[Host, Host], Host]
+"""The host to judge, and the compliant twin: what a checker takes for granted is the twin's."""
+
+_FOLDERS = re.compile(r"\.d/[^/]+$|/systemd/system/.+\.d/")
+
+
+def _files(host: Host, change: Callable[[HostFile], HostFile | None]) -> Host:
+    changed = (change(file) for file in host.files.values())
+    return host.model_copy(update={"files": {file.path: file for file in changed if file is not None}})
+
+
+def comments_count(host: Host, twin: Host) -> Host:
+    """Takes `#` away."""
+    return _files(
+        host,
+        lambda file: file.model_copy(
+            update={"content": re.sub(r"^(\s*)[#;]+ ?(?=\S)", r"\1", file.content, flags=re.M)}
+        ),
+    )
+
+
+def main_files_only(host: Host, twin: Host) -> Host:
+    """Does not know folders of drop-ins."""
+    return _files(host, lambda file: None if _FOLDERS.search(file.path) and file.type != "dir" else file)
+
+
+def files_only(host: Host, twin: Host) -> Host:
+    """Takes what runs for granted."""
+    running = ("sysctl", "mounts", "units", "modules", "audit", "firewalld", "listen")
+    return host.model_copy(update={name: getattr(twin, name) for name in running})
+
+
+def running_only(host: Host, twin: Host) -> Host:
+    """Takes what is on disk for granted."""
+    return host.model_copy(update={"files": twin.files})
+
+
+def any_name(host: Host, twin: Host) -> Host:
+    """Reads every file of a folder, whatever it is called."""
+
+    def renamed(file: HostFile) -> HostFile:
+        found = re.search(r"\.(conf|rules|sources)\.[^/]*$|(?<=\.d/)[^/.]+$|\.(bak|rpmsave|off)$", file.path)
+        if found is None or file.type != "file" or ".d/" not in file.path:
+            return file
+        kind = "rules" if "rules.d" in file.path else "sources" if "sources.d" in file.path else "conf"
+        stem = file.path[: found.start()] if found[0].startswith(".") else file.path
+        return file.model_copy(update={"path": f"{stem}.{kind}"})
+
+    return _files(host, renamed)
+
+
+def links_as_they_are(host: Host, twin: Host) -> Host:
+    """Takes a link for the thing: what it leads to is not looked at."""
+    return _files(
+        host,
+        lambda file: (
+            HostFile(path=file.path, mode="0777") if file.type == "link" and not _kept(file, twin) else file
+        ),
+    )
+
+
+def links_left_out(host: Host, twin: Host) -> Host:
+    """Reads regular files only."""
+    return _files(host, lambda file: None if file.type == "link" and not _kept(file, twin) else file)
+
+
+def _kept(file: HostFile, twin: Host) -> bool:
+    return twin.files.get(file.path) == file
+
+
+def no_match_blocks(host: Host, twin: Host) -> Host:
+    """Stops at the first Match block."""
+    return _files(
+        host,
+        lambda file: (
+            file.model_copy(update={"content": re.sub(r"(?ims)^\s*match\s.*\Z", "", file.content)})
+            if "/ssh/" in file.path
+            else file
+        ),
+    )
+
+
+def backwards(host: Host, twin: Host) -> Host:
+    """Takes the last value for the first, and the other way round."""
+    return _files(
+        host,
+        lambda file: (
+            file.model_copy(update={"content": "\n".join(reversed(file.content.splitlines()))})
+            if file.type == "file" and not file.path.startswith("/etc/pam.d")
+            else file
+        ),
+    )
+
+
+VIEWS: tuple[View, ...] = (
+    comments_count,
+    main_files_only,
+    files_only,
+    running_only,
+    any_name,
+    links_as_they_are,
+    links_left_out,
+    no_match_blocks,
+    backwards,
+)
+
+Checker = Callable[[Host], bool]
+"""Whether a host passes for compliant."""
+
+
+def lines(host: Host, pattern: str) -> Iterator[str]:
+    """The lines of all regular files whose path matches, in order of paths."""
+    for path, file in sorted(host.files.items()):
+        if file.type == "file" and re.fullmatch(pattern, path):
+            yield from file.content.splitlines()
+
+
+def checker(wanted: Mapping[str, Any]) -> Checker:
+    """What an entry of the table does; all its members must be content.
+
+    `in` a pattern of paths; `any`, `never`: a pattern of lines; `once`: a pattern of exactly one line. `last`, `first`: two, the one for lines about it
+    and the one which that line must have. `mode`: path to the modes it may have, links not followed. `owner`:
+    path to owner. `sysctl`: running values. `listen`: no such address. `unit`: name to a list of states.
+    """
+    paths = wanted.get("in", "")
+
+    def content(host: Host) -> bool:
+        for kind in ("last", "first"):
+            if kind in wanted:
+                about = [x for x in lines(host, paths) if re.search(wanted[kind][0], x)] or [""]
+                if not re.search(wanted[kind][1], about[-1 if kind == "last" else 0]):
+                    return False
+        if "any" in wanted and not any(re.search(wanted["any"], x) for x in lines(host, paths)):
+            return False
+        if "never" in wanted and any(re.search(wanted["never"], x) for x in lines(host, paths)):
+            return False
+        if "once" in wanted and sum(bool(re.search(wanted["once"], x)) for x in lines(host, paths)) != 1:
+            return False
+        for path, modes in wanted.get("mode", {}).items():
+            if path not in host.files or host.files[path].mode not in modes:
+                return False
+        if any(host.files[path].owner != name for path, name in wanted.get("owner", {}).items()):
+            return False
+        if any(host.sysctl.get(key) != str(value) for key, value in wanted.get("sysctl", {}).items()):
+            return False
+        units = wanted.get("unit", {})
+        return all(
+            name not in host.units or [host.units[name].enabled, host.units[name].active][at] == state
+            for name, states in units.items()
+            for at, state in enumerate(states)
+            if state
+        )
+
+    return content
+
+
+@cache
+def table() -> Mapping[str, list[Mapping[str, Any]]]:
+    (document,) = read_documents((Path(__file__).parent / "data/host_checkers.yaml").read_text(), "table")
+    return dict(document)
+
+
+def built(variant: Variant) -> Host:
+    host = base_host()
+    for patch in variant.state:
+        host = host.patched(patch, f"{variant.name} {variant.trap}")
+    return host
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_procedures_agree_with_what_hosts_are_said_to_be(name: str) -> None:
+    spec, judge = load(name), judge_of(name)
+    for seed in (0, 1, 2):
+        for variant in variants(spec, seed):
+            found = verdicts(judge(built(variant)))
+            assert found == dict(sorted(variant.expect.items())), (variant.name, variant.trap)
+            assert variant.compliant is not bool(variant.violating), (variant.name, variant.trap)
+    assert "${" not in text_of(spec)
+    assert sum(item.compliant for item in spec.variants) >= 3
+    assert sum(not item.compliant for item in spec.variants) >= 5
+    assert {item.trap for item in spec.mutants} <= {item.trap for item in spec.variants}
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_each_trap_catches_somebody_who_is_right_about_what_can_be_seen(name: str) -> None:
+    spec, judge = load(name), judge_of(name)
+    drawn = variants(spec, 3)
+    hosts = [built(variant) for variant in drawn]
+    said: list[list[bool]] = []
+    for view in VIEWS:
+        said.append([not judge(view(host, hosts[1])) for host in hosts])
+    for entry in table().get(name, ()):
+        said.append([checker(entry)(host) for host in hosts])
+    for number, words in enumerate(said):
+        if number >= len(VIEWS):
+            assert words[:2] == [False, True], f"{table()[name][number - len(VIEWS)]} is wrong at once"
+    plausible = [words for words in said if words[:2] == [False, True]]
+    free = [
+        (variant.name, variant.trap)
+        for at, variant in enumerate(drawn)
+        if at > 1 and all(words[at] is variant.compliant for words in plausible)
+    ]
+    assert not free, "traps that catch nobody"
