@@ -43,6 +43,7 @@ class Witnessed:
         asked = self._asked(scope)
         body = await _body(receive) if scope["method"] not in _READS else b""
         if body is None:
+            host.arrive(write=False)
             await _say(send, 413, "http: request body too large")
             return
         line = _Line(self._host, self._api, scope, asked, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -104,7 +105,8 @@ class EpisodeWriter:
 
     def discard(self) -> None:
         """Forget this attempt."""
-        self.receipt.close()
+        with contextlib.suppress(OSError):  # a full disk does not take the rest of the receipt either
+            self.receipt.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -80,10 +80,11 @@ class Campaign:
         try:
             stage = await self.staging.get(job.key.scenario)
             return stage, await attempt(job, stage, writer, self.settings, self.open_workspace)
-        except InfrastructureError as error:
+        except (InfrastructureError, OSError) as error:
+            ours = InfrastructureError(str(error))
             if job.attempts <= self.settings.retries:
-                raise
-            return stage, Ending(Outcome.INFRASTRUCTURE_ERROR, str(error))
+                raise ours from error
+            return stage, Ending(Outcome.INFRASTRUCTURE_ERROR, str(ours))
         except InputError as error:
             if stage is not None:
                 # the agent cannot work as it is configured: every episode of it would fail

@@ -121,6 +121,19 @@ async def test_what_clients_ask_of_any_cluster_takes_no_time(tmp_path: Path, pat
         assert served.passed == 8000
 
 
+async def test_no_flood_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firedrill.runner.living.clock.MOST_FREE", 2)
+    async with serve(tmp_path) as served:
+        for passed in (0, 0, 3000, 6000):
+            await served.http.get("/version")
+            assert served.passed == passed
+        assert (await served.http.post(MAPS, content=bytes(4 << 20))).status_code == 413
+        assert served.passed == 11_000
+        monkeypatch.setattr("firedrill.runner.living.clock.MOST_CALLS", 0)
+        assert (await served.http.get(MAPS)).status_code == 429
+        assert served.passed == 11_000
+
+
 async def test_what_clients_ask_of_any_prometheus_takes_no_time(tmp_path: Path) -> None:
     async with serve(tmp_path) as served:
         app = prometheus_app(HostWatched(served.host))

@@ -130,6 +130,12 @@ async def kill_the_world(episode: Episode) -> AgentResult:
     return NONE
 
 
+async def freeze_the_world(episode: Episode) -> AgentResult:
+    assert isinstance(episode.living, LivingEpisode)
+    os.kill(episode.living.pid, signal.SIGSTOP)
+    return NONE
+
+
 async def test_null_does_not_pass_and_the_oracle_does(
     suite: Suite, workshop: Workshop, tmp_path: Path
 ) -> None:
@@ -224,6 +230,95 @@ async def test_a_world_that_dies_is_nobody_elses_trouble_and_the_run_can_be_take
     assert before == (
         (tmp_path / "run").joinpath(found["look_and_restart"][0].key.folder, "episode.json").read_bytes()
     )
+
+
+async def test_a_world_that_stands_still_is_given_up(
+    suite: Suite, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firedrill.runner.living.stage.ANSWER_SECONDS", 1.0)
+    worlds: list[int] = []
+
+    async def freeze(episode: Episode) -> AgentResult:
+        worlds.append(episode.living.pid)  # type: ignore[union-attr]
+        return await freeze_the_world(episode)
+
+    settings = Settings(retries=1, retry_seconds=0)
+    await run(suite, [Acting(freeze)], settings=settings, out=tmp_path / "run", workshop=workshop)
+    ((record, grade),) = RunFolder(tmp_path / "run").results()
+    assert (record.outcome, record.attempts, grade) == (Outcome.INFRASTRUCTURE_ERROR, 2, None)
+    assert "does not answer" in record.reason
+    async with asyncio.timeout(30):
+        while any(Path(f"/proc/{pid}").exists() for pid in worlds):
+            await asyncio.sleep(0.02)
+
+
+FLOOD = """
+import http.client, os, socket, ssl, sys, threading
+
+sys.stdout.write("x" * 8_000_000)
+for number in range(9):
+    try:
+        with open(f"junk{number}", "wb") as junk:
+            while True:
+                junk.write(bytes(1 << 20))
+    except OSError as error:
+        sys.stderr.write(error.strerror)
+silent = [socket.create_connection(("127.0.0.1", port)) for port in (6443, 9090) for _ in range(300)]
+del silent
+
+def ask(port, verb, path, body=None):
+    tls = ssl._create_unverified_context()
+    kind = http.client.HTTPSConnection if port == 6443 else http.client.HTTPConnection
+    web = kind("127.0.0.1", port, timeout=60, **({"context": tls} if port == 6443 else {}))
+    try:
+        web.request(verb, path, body)
+        return web.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        web.close()
+
+codes = {ask(6443, "POST", "/api/v1/namespaces/default/pods", bytes(9 << 20)) for _ in range(3)}
+codes |= {ask(9090, "POST", "/api/v1/query", bytes(9 << 20)) for _ in range(3)}
+assert codes <= {0, 413}, codes
+bomb = "count_over_time({__name__=~'.+'}[1h:1s])"
+ask(9090, "GET", "/api/v1/query?query=" + bomb.replace("'", "%27").replace("+", "%2B"))
+
+def go_on():
+    while True:
+        ask(6443, "GET", "/version")
+        ask(9090, "GET", "/api/v1/alerts")
+
+for _ in range(30):
+    threading.Thread(target=go_on).start()
+"""
+
+
+@pytest.mark.service
+async def test_a_program_that_floods_harms_nobody_else(
+    suite: Suite, workshop: Workshop, tmp_path: Path
+) -> None:
+    from firedrill.sandbox import toolroot
+
+    if shutil.which("bwrap") is None or toolroot.locate() is None:
+        pytest.skip("no bubblewrap or no tool root here")
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent/flood.py").write_text(FLOOD)
+    flooding = AgentRequest(f"command:python3 {tmp_path}/agent/flood.py")
+    quiet = Acting(look_and_restart)
+    limits, ends = Limits(minutes=2.0), []
+    for name, others in (("alone", []), ("beside", [flooding])):
+        agents: list[Any] = [quiet, *others]
+        await run(suite, agents, concurrency=2, limits=limits, out=tmp_path / name, workshop=workshop)
+        ends.append(next((tmp_path / name).glob("episodes/*/look_and_restart-*/*/interventions.json")))
+    assert ends[0].read_bytes() == ends[1].read_bytes()
+    folder = RunFolder(tmp_path / "beside")
+    (record,) = (item for item, _ in folder.results() if item.agent.startswith("command"))
+    assert (record.outcome, record.attempts) == (Outcome.TIME_LIMIT, 1), record.reason
+    facts = folder.facts(record.key)
+    assert facts is not None
+    assert len(facts.requests) < 12_000
+    assert verify(folder.path).ok
 
 
 async def on_call(episode: Episode) -> AgentResult:

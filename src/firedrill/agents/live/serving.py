@@ -10,12 +10,12 @@ from typing import Any
 from firedrill.agents.base import Episode
 from firedrill.agents.live.toolset import LiveTools, open_desk
 from firedrill.agents.toolbox.calls import WIDE_TEXT
-from firedrill.core.errors import InfrastructureError
+from firedrill.core.errors import InfrastructureError, InputError
 from firedrill.tools.base import ToolResult
 from firedrill.tools.live.catalog import LIVE_TOOLS
 from firedrill.tools.live.desk import Desk
 from firedrill.tools.live.toolbox import LiveToolbox
-from firedrill.tools.toolbox import described
+from firedrill.tools.toolbox import described, failure
 
 
 class LiveEpisodeTools:
@@ -76,5 +76,9 @@ class LiveEpisodeTools:
             if desk.ending is not None and desk.ending is not self._written:
                 self._written = desk.ending
                 text = json.dumps(desk.ending.document, ensure_ascii=False, indent=2)
-                await episode.workspace.write_file(episode.task.answer, text.encode("utf-8", "replace"))
+                try:
+                    await episode.workspace.write_file(episode.task.answer, text.encode("utf-8", "replace"))
+                except InputError as error:
+                    desk.ending = self._written = None
+                    return failure(f"{error.problem}; make room, and report again")
             return result

@@ -147,7 +147,11 @@ class Call:
         raw = b""
         method = scope.get("method", "GET")
         if scope["type"] == "http" and method not in {"GET", "HEAD"}:
-            raw = await read_body(scope, self._receive)
+            try:
+                raw = await read_body(scope, self._receive)
+            except ApiError:
+                self._host.arrive(write=True)  # it was sent, and takes its time as any other
+                raise
         # nothing is awaited from here on until the answer stands: the world is touched by one at a time
         if len(self._path) > _LONG_URL:
             raise ApiError(414, "BadRequest", "the request URI is too long")

@@ -41,9 +41,19 @@ _PATIENCE = {
     "kubectl events": 2 * _MINUTE_MS,
     "kubectl logs": 2 * _MINUTE_MS,
 }
+MOST_FREE = 10_000
+"""Requests of an episode that take no time; further ones do, so that none can go on for ever."""
+MOST_CALLS = 128
+"""Requests of an episode that are under way at once."""
 _ENDLESS = frozenset({"kubectl get", "kubectl events", "kubectl logs"})
 """Commands that go on until somebody stops them: their streams end when patience does."""
 _OVER = ApiError(503, "ServiceUnavailable", "the time of this episode is up", {})
+_TOO_MANY = ApiError(
+    429,
+    "TooManyRequests",
+    "Too many requests, please try again later.",
+    {"retryAfterSeconds": 1},
+)
 _INTERVAL = re.compile(r"(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})([smhd]?)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST_MS = 7 * 86_400_000
@@ -92,6 +102,7 @@ class EpisodeHost(Host):
         self._closed = False
         self._streams: dict[_Stream, None] = {}
         self._stirred = 0
+        self._free = 0
         self.calls: set[asyncio.Task[Any]] = set()
         self._moved = asyncio.Event()
         self._someone = asyncio.Event()
@@ -123,7 +134,8 @@ class EpisodeHost(Host):
     def arrive(self, *, write: bool, free: bool = False) -> None:
         """Let the time pass that a request takes."""
         self.stir()
-        super().arrive(write=write, free=free)
+        self._free += free
+        super().arrive(write=write, free=free and self._free <= MOST_FREE)
 
     def stir(self) -> None:
         """Hold the clock for a moment."""
@@ -184,7 +196,7 @@ class EpisodeHost(Host):
 
 
 class Bounded:
-    """An ASGI application that answers 503 once its episode is over.
+    """An ASGI application that answers 503 once its episode is over, and 429 to too many at once.
 
     Args:
         app: what is served.
@@ -197,7 +209,10 @@ class Bounded:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request, as ASGI 3 has it."""
         if self._host.over:
-            await self._refuse(scope, receive, send)
+            await self._refuse(_OVER, scope, receive, send)
+            return
+        if len(self._host.calls) >= MOST_CALLS:
+            await self._refuse(_TOO_MANY, scope, receive, send)
             return
         _command.set(header(scope, b"kubectl-command"))
         task = asyncio.current_task()
@@ -208,11 +223,11 @@ class Bounded:
         finally:
             self._host.calls.discard(task)
 
-    async def _refuse(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _refuse(self, why: ApiError, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            await refuse(receive, send, failure(_OVER))
+            await refuse(receive, send, failure(why))
         elif scope["type"] == "http":
-            await send_answer(send, failure(_OVER), _NO_AUDIT, head=scope["method"] == "HEAD")
+            await send_answer(send, failure(why), _NO_AUDIT, head=scope["method"] == "HEAD")
 
 
 class ClockFace:

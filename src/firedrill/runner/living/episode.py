@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import shutil
 import socket
 import traceback
@@ -33,6 +34,13 @@ APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
 PERSON = ApproverSpec(kind="person", name="person", timeout=600)
 """Who is asked where the run's terminal is the approver."""
 _MOST_MS = 24 * 60 * 60_000
+
+
+def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    # an agent has opened all connections that there are: its own trouble, and nothing for the terminal
+    if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
+        loop.default_exception_handler(context)
 
 
 class EpisodeProcess:
@@ -71,6 +79,7 @@ class EpisodeProcess:
 
     async def run(self) -> None:
         """Serve until the channel is closed."""
+        asyncio.get_running_loop().set_exception_handler(_quiet)
         async with contextlib.AsyncExitStack() as stack:
             for name, app in apps(self._host, Withheld.parse(self._spec.without)).items():
                 tls: ssl.SSLContext | None = self._scene.tls if name == "kubernetes" else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ from firedrill.core.errors import FiredrillError, InfrastructureError
 from firedrill.runner.living.protocol import Closed, EpisodeSpec, pack, receive, send, told
 from firedrill.runner.living.scene import Scene
 
+DESCRIPTORS = 1024
+"""That an episode process may hold: an agent can open no more connections than that."""
 DEFECT = 70
 """Exit code of an episode process that broke."""
 
@@ -79,6 +82,8 @@ def _become(scene: Scene, spec: EpisodeSpec, link: socket.socket, end: int) -> N
     channel = socket.socket(fileno=os.dup(end))
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, most), most))
         link.close()
         os.close(end)
         from firedrill.runner.living.episode import EpisodeProcess

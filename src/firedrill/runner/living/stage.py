@@ -9,6 +9,7 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 APIS = ("kubernetes", "prometheus", "alertmanager", "loki", "jaeger")
 """What an episode serves, by the names of its sockets."""
+ANSWER_SECONDS = 600.0
+"""Of the wall's clock, until a process that does not answer is given up: all forks together take a few."""
 START_SECONDS = 60.0
 """Until a new episode process serves."""
 _DAY_MINUTES = 24 * 60.0
@@ -243,6 +246,7 @@ class LivingEpisode:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
         self._defect = ""
+        self._abandoned = False
         self._writer: asyncio.StreamWriter
         self._listening: asyncio.Task[None]
 
@@ -368,6 +372,10 @@ class LivingEpisode:
             task.cancel()
         await asyncio.gather(self._listening, *self._asking, return_exceptions=True)
         self._defect = self._defect or "it was closed"
+        if self._abandoned and not self._ended.is_set():
+            # nobody wants what it is at, and it may be at it for ever
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self._end()
         self._writer.close()
         with contextlib.suppress(OSError):
@@ -382,7 +390,17 @@ class LivingEpisode:
         self._waiting[number] = future
         try:
             self._writer.write(pack({**message, "id": number}))
-            return await future
+            async with asyncio.timeout(ANSWER_SECONDS) as timer:
+                return await future
+        except TimeoutError as error:
+            self._abandoned = True
+            if not timer.expired():
+                raise
+            text = f"the process of an episode of {self.stage.source.id} does not answer"
+            raise InfrastructureError(text) from error
+        except asyncio.CancelledError:
+            self._abandoned = True
+            raise
         finally:
             self._waiting.pop(number, None)
 

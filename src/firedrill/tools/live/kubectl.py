@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 from pydantic import Field
 
+from firedrill.core.errors import InputError
 from firedrill.tools.base import Answer, Paged
 from firedrill.tools.errors import Mistake
 from firedrill.tools.live.base import LiveTool, listing
@@ -117,7 +118,10 @@ async def _with_manifest(desk: Desk, command: Command, manifest: str | None) -> 
     _objects(manifest)
     assert desk.workspace is not None
     path = f"{desk.workspace.home}/{MANIFEST}"
-    await desk.workspace.write_file(path, manifest.encode("utf-8", "replace"))
+    try:
+        await desk.workspace.write_file(path, manifest.encode("utf-8", "replace"))
+    except InputError as error:
+        raise Mistake(f"`manifest` has to stand in your home folder for kubectl: {error.problem}") from None
     return [_replaced(word, path) for word in argv]
 
 
