@@ -1,0 +1,1 @@
+"""Policy engines: Kyverno's and Rego, each a room of its own with one interface."""
