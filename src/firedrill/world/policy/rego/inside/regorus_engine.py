@@ -18,7 +18,7 @@ _MESSAGE = re.compile(r"^error: (?P<text>.*)", re.MULTILINE | re.DOTALL)
 
 
 def load() -> None:
-    """Import the engine before the limits of the process hold."""
+    """Import the engine."""
     import regorus  # type: ignore[import-untyped]  # noqa: F401
 
 
@@ -30,6 +30,8 @@ def failure(error: BaseException, code: str) -> Answer:
     message = (words["text"] if words else text).strip()
     if "recursion detected" in message:
         code, message = "rego_recursion_error", "a rule depends on itself"
+    elif "PyObject pointer is null" in message:
+        code, message = "memory", "out of memory"
     elif "unsafe" in message:
         code = "rego_unsafe_var_error"
         message = re.sub(r" \(path .*", "", message)
