@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-import kyverno_cel
+import kyverno_cases
 from firedrill.world.kube import cel
 from firedrill.world.kube.admission.pod_security import evaluate
 from table import Row, show
@@ -38,10 +38,10 @@ def pod_security(folder: Path) -> tuple[Row, list[str]]:
 
 def kyverno(folder: Path) -> tuple[list[Row], list[str]]:
     began = time.perf_counter()
-    outcomes = list(kyverno_cel.rows(folder))
+    outcomes = list(kyverno_cases.outcomes(folder, kyverno_cases.CEL))
     seconds = time.perf_counter() - began
     table: list[Row] = []
-    for suite in kyverno_cel.ENGINES:
+    for suite in kyverno_cases.CEL:
         mine = [item for item in outcomes if item.suite == suite]
         right = sum(item.right for item in mine)
         table.append(

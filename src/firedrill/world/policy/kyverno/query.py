@@ -138,18 +138,18 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the package has no 
         )
 
     def visit_projection(self, node: Any, value: Any) -> Any:
-        """The rest of the path for each element."""
-        base = self.visit(node["children"][0], value)
+        """The rest of the path for each element; null, and no error, where there is no list."""
+        base = self._soft(node["children"][0], value)
         return self._collect(base, node["children"][1]) if isinstance(base, list) else None
 
     def visit_value_projection(self, node: Any, value: Any) -> Any:
         """The rest of the path for each value of an object."""
-        base = self.visit(node["children"][0], value)
+        base = self._soft(node["children"][0], value)
         return self._collect(list(base.values()), node["children"][1]) if isinstance(base, dict) else None
 
     def visit_filter_projection(self, node: Any, value: Any) -> Any:
         """The rest of the path for each element that the condition holds for."""
-        base = self.visit(node["children"][0], value)
+        base = self._soft(node["children"][0], value)
         if not isinstance(base, list):
             return None
         kept = [item for item in base if not self._is_false(self._soft(node["children"][2], item))]
@@ -161,7 +161,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the package has no 
 
     def visit_flatten(self, node: Any, value: Any) -> Any:
         """Lists in a list become one."""
-        base = self.visit(node["children"][0], value)
+        base = self._soft(node["children"][0], value)
         if not isinstance(base, list):
             return None
         out: list[Any] = []
