@@ -35,7 +35,7 @@ def open_workspace(view: View, spec: SandboxSpec) -> SupervisedWorkspace:
 
         return BubblewrapWorkspace(view, spec)
     if spec.kind == "none":
-        from firedrill.sandbox.host import HostWorkspace
+        from firedrill.sandbox.bare import HostWorkspace
 
         return HostWorkspace(view, spec)
     raise InputError(f"no kind of sandbox {spec.kind!r}", source="sandbox", mend=f"use {' or '.join(KINDS)}")
