@@ -64,8 +64,8 @@ def run(
     without: Annotated[
         list[str],
         typer.Option(
-            help="withhold a modality (traces, topology ...), or all but a share of it (traces:0.01);"
-            " may be given more than once"
+            help="withhold a modality (traces, topology ...), or all but a part of it (traces:0.01,"
+            " metrics:60s); may be given more than once"
         ),
     ] = [],  # noqa: B006
     toolbox: Annotated[

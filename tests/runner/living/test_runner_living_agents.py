@@ -179,6 +179,20 @@ async def seen(stage: Kept, *without: str) -> dict[str, int]:
         await episode.close()
 
 
+async def test_metrics_are_scraped_less_often(stage: Kept) -> None:
+    episode = await stage.episode(replace(spec_of(stage.source), without=("metrics:60s", "alerts")))
+    try:
+        async with Web(episode, "prometheus") as metrics:
+            query = "max(count_over_time(up[10m]))"
+            (one,) = (await metrics.get("/api/v1/query", query=query))["data"]["result"]
+            assert one["value"][1] == "10"
+            assert (await metrics.get("/api/v1/query", query="ALERTS"))["data"]["result"] == []
+            settings = (await metrics.get("/api/v1/status/config"))["data"]["yaml"]
+            assert "scrape_interval: 60s" in settings
+    finally:
+        await episode.close()
+
+
 async def test_what_is_withheld_looks_switched_off_and_nothing_else_changes(stage: Kept) -> None:
     whole = await seen(stage)
     assert all(amount > 0 for name, amount in whole.items() if name != "printed"), whole

@@ -11,10 +11,11 @@ import pytest
 from firedrill.agents import AgentRequest
 from firedrill.core.errors import InputError
 from firedrill.runner.living import spec_of
-from firedrill.runner.living.withholding import KINDS, Withheld, unrecorded, veiled
+from firedrill.runner.living.withholding import KINDS, SCRAPED_MS, Withheld, unrecorded, veiled
 from firedrill.runner.planning import entrant, refuse_strangers, refuse_unready
 from firedrill.sandbox import SandboxSpec
 from firedrill.suites import open_suite
+from firedrill.world.telemetry import SeriesStore
 
 ALL = Withheld(frozenset(KINDS))
 
@@ -23,10 +24,28 @@ def test_names_are_read() -> None:
     assert Withheld.parse([]) == Withheld()
     assert Withheld.parse(["logs", "traces"]) == Withheld(frozenset({"logs", "traces"}))
     assert Withheld.parse(["traces:0.01"]) == Withheld(traces=0.01)
+    assert Withheld.parse(["metrics:60s", "traces"]) == Withheld(frozenset({"traces"}), metrics_ms=60_000)
+    assert Withheld.parse(["metrics:5m"]).metrics_ms == 300_000
+    assert SeriesStore().interval_ms == SCRAPED_MS
 
 
 @pytest.mark.parametrize(
-    "name", ["objects", "topology", "traces:0", "traces:1", "traces:x", "traces:nan", "logs:0.5"]
+    "name",
+    [
+        "objects",
+        "topology",
+        "traces:0",
+        "traces:1",
+        "traces:x",
+        "traces:nan",
+        "logs:0.5",
+        "metrics:0.5",
+        "metrics:15s",
+        "metrics:40s",
+        "metrics:2h",
+        "metrics:61m",
+        "metrics:-60s",
+    ],
 )
 def test_what_cannot_be_withheld_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="withh"):
@@ -64,7 +83,9 @@ def test_requests_find_nothing(path: str, query: str, expected: tuple[str, str])
 
 
 def item(backend: str) -> Any:
-    return SimpleNamespace(id="x", scenario=SimpleNamespace(environment=SimpleNamespace(backend=backend)))
+    return SimpleNamespace(
+        id="x", scenario=SimpleNamespace(environment=SimpleNamespace(backend=backend), truth={})
+    )
 
 
 def test_whoever_runs_commands_on_a_world_needs_the_sandbox() -> None:

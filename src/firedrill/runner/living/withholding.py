@@ -6,6 +6,7 @@ world is the same as ever, and graders see all of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from firedrill.core.errors import InputError
 if TYPE_CHECKING:
     from firedrill.core.living import Api
     from firedrill.gateway.kubernetes import Host
-    from firedrill.world.telemetry import SeriesStore
 
 KINDS = ("alerts", "events", "logs", "metrics", "traces")
 """What can be withheld."""
+SCRAPED_MS = 15_000
+"""How often a world's metrics are."""
+_LONGEST_MS = 3_600_000
+_INTERVAL = re.compile(r"(\d{1,6})([sm])")
 _NO_NAME = "-"
 """No object has it."""
 _OFF = "withheld.invalid"
@@ -34,32 +38,39 @@ class Withheld:
     Attributes:
         kinds: entirely.
         traces: the share of them that is there all the same.
+        metrics_ms: how often metrics are scraped; 0 leaves it as it is.
     """
 
     kinds: frozenset[str] = frozenset()
     traces: float = 1.0
+    metrics_ms: int = 0
 
     @classmethod
     def parse(cls, names: Iterable[str]) -> Withheld:
-        """From names as `logs`, and `traces:0.01` for all but one trace of a hundred.
+        """From names as `logs`, `traces:0.01` for all but one trace of a hundred, `metrics:60s` for scrapes.
 
         Raises:
             InputError: there is no such kind, or nothing of it can be kept.
         """
-        kinds, share = set[str](), 1.0
+        kinds, share, every = set[str](), 1.0, 0
         for name in names:
             kind, _, kept = name.partition(":")
             if kind not in KINDS:
-                mend = f"one of {', '.join(KINDS)}, or a share of traces to keep, as in traces:0.01"
+                mend = f"one of {', '.join(KINDS)}, or a part to keep, as in traces:0.01 and metrics:60s"
                 raise InputError(f"{kind} cannot be withheld on living worlds", field="--without", mend=mend)
             if not kept:
                 kinds.add(kind)
             elif kind == "traces" and (found := _share(kept)) is not None:
                 share = found
+            elif kind == "metrics" and (interval := _interval(kept)) is not None:
+                every = interval
             else:
-                mend = "a share between 0 and 1 can be kept of traces, as in traces:0.01"
+                mend = (
+                    "a share between 0 and 1 can be kept of traces, as in traces:0.01; metrics can be scraped"
+                    " every so often, a multiple of 15 s up to an hour, as in metrics:60s"
+                )
                 raise InputError(f"cannot withhold {name}", field="--without", mend=mend)
-        return cls(frozenset(kinds), share)
+        return cls(frozenset(kinds), share, every)
 
 
 def _share(text: str) -> float | None:
@@ -68,6 +79,14 @@ def _share(text: str) -> float | None:
     except ValueError:
         return None
     return found if 0 < found < 1 else None
+
+
+def _interval(text: str) -> int | None:
+    match = _INTERVAL.fullmatch(text)
+    if match is None:
+        return None
+    found = int(match[1]) * {"s": 1_000, "m": 60_000}[match[2]]
+    return found if SCRAPED_MS < found <= _LONGEST_MS and not found % SCRAPED_MS else None
 
 
 def unrecorded(modalities: Iterable[str]) -> tuple[str, ...]:
@@ -86,7 +105,7 @@ def apps(host: Host, withheld: Withheld) -> dict[str, Any]:
     from firedrill.world.telemetry.traces import Sampling
 
     instead: dict[Api, Any] = {}
-    if {"alerts", "metrics"} & withheld.kinds:
+    if {"alerts", "metrics"} & withheld.kinds or withheld.metrics_ms:
         watched = _seen_by(host, withheld)
         instead = {"prometheus": prometheus_app(watched), "alertmanager": alertmanager_app(watched)}
     if "logs" in withheld.kinds:
@@ -158,13 +177,14 @@ class _NoLogs:
 def _seen_by(host: Host, withheld: Withheld) -> Any:
     """A Prometheus and an Alertmanager without series, or without rules and what comes of them."""
     from firedrill.gateway.prometheus import HostWatched
+    from firedrill.runner.living.thinning import Less, less
     from firedrill.world.telemetry import Monitoring, SeriesStore
     from firedrill.world.telemetry.rules import RuleBook
 
     class Watched(HostWatched):
         """What is left of the monitoring of a host."""
 
-        fewer: SeriesStore | None = None
+        less: Less | None = None
 
         @property
         def monitoring(self) -> Monitoring:
@@ -173,9 +193,13 @@ def _seen_by(host: Host, withheld: Withheld) -> Any:
             left = Monitoring.__new__(Monitoring)
             left.silences, left.started_ms = whole.silences, whole.started_ms
             left.rules, left.store = whole.rules, whole.store
-            if "alerts" in withheld.kinds:
+            hidden = _OF_ALERTS if "alerts" in withheld.kinds else frozenset[str]()
+            if hidden:
                 left.rules = RuleBook()
-                left.store = self.fewer = without_series(whole.store, _OF_ALERTS, self.fewer)
+            if hidden or withheld.metrics_ms:
+                left.store = self.less = less(
+                    whole.store, self.less, hidden=hidden, every_ms=withheld.metrics_ms
+                )
             if "metrics" in withheld.kinds:
                 left.store = SeriesStore()
             return left
@@ -183,34 +207,4 @@ def _seen_by(host: Host, withheld: Withheld) -> Any:
     return Watched(host)
 
 
-def without_series(
-    store: SeriesStore, hidden: frozenset[str], last: SeriesStore | None = None
-) -> SeriesStore:
-    """A store that shares everything with another one but some metrics; to be read at once, and only.
-
-    Args:
-        store: the whole.
-        hidden: names of metrics.
-        last: one that was made so before, whose indexes may still be good.
-    """
-    from firedrill.world.telemetry import SeriesStore
-
-    class Fewer(SeriesStore):
-        """The numbers of all series are fewer, too."""
-
-        def numbers(self, name: str | None) -> Any:
-            """The numbers of all series of a metric, or of all."""
-            return self.__dict__["_left"] if name is None else super().numbers(name)
-
-    made: Any = Fewer.__new__(Fewer)
-    made.__dict__.update(store.__dict__)
-    made._names = {name: numbers for name, numbers in store._names.items() if name not in hidden}
-    gone = {number for name in hidden for number in store._names.get(name, ())}
-    made._left = [number for number in store.numbers(None) if number not in gone]
-    made.indexes = last.indexes if last is not None else {}
-    made._selections = last._selections if last is not None else {}
-    found: SeriesStore = made
-    return found
-
-
-__all__ = ["KINDS", "Veiled", "Withheld", "apps", "unrecorded", "veiled", "without_series"]
+__all__ = ["KINDS", "SCRAPED_MS", "Veiled", "Withheld", "apps", "unrecorded", "veiled"]
