@@ -157,6 +157,8 @@ class Privilege:
     """What mends the incident, as the scenario's ``reference.steps`` say it; on a living world only."""
     hand_over: bool = False
     """Handing over to a person is the best act: nothing that the agent may do mends it."""
+    artefacts: Mapping[str, str] = field(default_factory=dict)
+    """Right artefacts of an assessment by file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,22 @@ class OnCall:
 
 
 @dataclass(frozen=True)
+class Assessment:
+    """What an agent is to assess."""
+
+    kind: str
+    """The class of the scenario: which artefacts of which engines are asked for."""
+    requirement: str
+    """What is compliant, in words, and what is to be changed about it."""
+    files: tuple[str, ...]
+    """What is to be handed in."""
+    folder: str = "/home/user/work"
+    """Where files are handed in."""
+    updates: bool = False
+    """Policies are there already, and are to be edited."""
+
+
+@dataclass(frozen=True)
 class Task:
     """What the agent is told. It names no scenario, suite or fault."""
 
@@ -248,6 +266,8 @@ class Task:
     """What stands in the home folder, sorted."""
     living: OnCall | None = None
     """What the agent is called for; None on recorded incidents."""
+    assessment: Assessment | None = None
+    """What it is to assess; None where something broke instead."""
 
 
 @dataclass

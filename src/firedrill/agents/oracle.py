@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,8 @@ class OracleAgent:
         """Answer from the truth."""
         if episode.privilege is None:
             raise AgentError("the oracle was not shown the truth")
+        if episode.task.assessment is not None:
+            return await _assess(episode, episode.privilege.artefacts)
         found = await asyncio.to_thread(answer, episode.privilege)
         if episode.living is None:
             return found
@@ -48,6 +50,17 @@ class OracleAgent:
         cleared = await repairer.repair(episode.privilege.steps)
         notes = {**found.notes, "cleared": cleared, "refused": repairer.refused}
         return replace(found, notes=notes)
+
+
+async def _assess(episode: Episode, files: Mapping[str, str]) -> AgentResult:
+    """Hand in the right artefacts; policies are deployed."""
+    from firedrill.agents.deploying import deploy, policies_of
+    from firedrill.core.artefacts import write_artefacts
+
+    refused: list[str] = []
+    if episode.living is not None and "policy.yaml" in files:
+        refused = await deploy(episode.living, policies_of(files["policy.yaml"]))
+    return AgentResult(Outcome.SUBMITTED, write_artefacts(files), notes={"refused": refused})
 
 
 def answer(privilege: Privilege) -> AgentResult:

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib import resources
 from string import Template
 from typing import Any
 
-from firedrill.agents.base import OnCall, Task
+from firedrill.agents.base import Assessment, OnCall, Task
 from firedrill.core.digest import digest_of
 from firedrill.core.episode import Limits
 
 VERSION = "task-v1"
+ASSESSMENT_VERSION = "assessment-task-v1"
+"""Of assessments."""
 LIVE_VERSION = "live-task-v1"
 """Of agents on call."""
 _SITUATION, _ANSWER = "live-situation-v1", "live-answer-v1"
+_BRIEF = "assessment-brief-v1"
+_CONTRACTS = ("contract-kyverno-v1", "contract-kubectl-opa-v1", "contract-kyverno-update-v1")
 
 EXAMPLE: dict[str, Any] = {
     "contributing_factors": [
@@ -103,6 +108,11 @@ LIVE_SCHEMA: dict[str, Any] = {
 
 def task_text(task: Task, limits: Limits) -> str:
     """The task in words, as Markdown."""
+    if task.assessment is not None and task.living is not None:
+        return Template(_read(ASSESSMENT_VERSION)).substitute(
+            brief=brief(task.assessment, task.living).strip(),
+            limits=_limits_text(limits, "minutes of the cluster's clock"),
+        )
     if task.living is not None:
         return Template(_read(LIVE_VERSION)).substitute(
             situation=situation(task.living).strip(),
@@ -126,6 +136,25 @@ def situation(living: OnCall) -> str:
         {name: _plain(url) for name, url in living.addresses.items()},
         alerts="\n\n".join(map(_alert, living.alerts)) or "Users complain; no alert fires.",
         namespace=_plain(living.namespace),
+        kubeconfig=living.kubeconfig,
+        authority=_plain(living.authority),
+        title=living.authority_title or "a policy of this cluster",
+        read=f"{living.read_s:g}",
+        write=f"{living.write_s:g}",
+        tokens=tokens,
+        minutes=f"{living.minutes:g}",
+    )
+
+
+def brief(assessment: Assessment, living: OnCall) -> str:
+    """What an assessor finds: the requirement, what is to be handed in, what it may do, how its time goes."""
+    tokens = f", and each token that a model writes {living.token_s:g} s" if living.token_s else ""
+    contract = Template(_read(f"contract-{assessment.kind}-v1")).substitute(folder=assessment.folder)
+    return Template(_read(_BRIEF)).substitute(
+        requirement=assessment.requirement.strip(),
+        contract=contract.strip(),
+        folder=assessment.folder,
+        kubernetes=_plain(living.addresses["kubernetes"]),
         kubeconfig=living.kubeconfig,
         authority=_plain(living.authority),
         title=living.authority_title or "a policy of this cluster",
@@ -164,6 +193,7 @@ def task_document(task: Task, limits: Limits, *, models: tuple[str, ...] = ()) -
         "answer_example": EXAMPLE if living is None else LIVE_EXAMPLE,
         "models": list(models),
         **({} if living is None else {"on_call": _on_call(living)}),
+        **({} if task.assessment is None else {"assessment": asdict(task.assessment)}),
     }
 
 
@@ -183,7 +213,8 @@ def task_digest() -> str:
     """Digest of everything that tells an agent its task, beside the names of the files."""
     recorded = [VERSION, _read(VERSION), EXAMPLE, ANSWER_SCHEMA]
     live = [*((name, _read(name)) for name in (LIVE_VERSION, _SITUATION, _ANSWER)), LIVE_EXAMPLE, LIVE_SCHEMA]
-    return digest_of([*recorded, live])
+    assessed = [(name, _read(name)) for name in (ASSESSMENT_VERSION, _BRIEF, *_CONTRACTS)]
+    return digest_of([*recorded, live, assessed])
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from firedrill.core.compliance import ComplianceFacts
 from firedrill.core.episode import EpisodeKey, EpisodeRecord
 from firedrill.core.errors import InputError
 from firedrill.core.grade import Grade
@@ -141,7 +142,12 @@ class RunFolder:
     def facts(self, key: EpisodeKey) -> Facts | None:
         """What became of the episode's world; None on a recorded incident."""
         path = self.folder(key) / INTERVENTIONS
-        return _model(Facts, path) if path.exists() else None
+        return _model(Facts, path) if path.exists() and not _of_compliance(path) else None
+
+    def compliance(self, key: EpisodeKey) -> ComplianceFacts | None:
+        """What artefacts of compliance said; None in episodes of other kinds."""
+        path = self.folder(key) / INTERVENTIONS
+        return _model(ComplianceFacts, path) if path.exists() and _of_compliance(path) else None
 
     def timing(self, key: EpisodeKey) -> tuple[float, ...]:
         """Seconds after the start at which each line of the receipt was written; empty if unknown."""
@@ -161,6 +167,10 @@ class RunFolder:
     def results(self) -> list[tuple[EpisodeRecord, Grade | None]]:
         """Every ended episode with its grade, in the plan's order."""
         return [(record, self.grade(record.key)) for record in self.episodes()]
+
+
+def _of_compliance(path: Path) -> bool:
+    return _mapping(path).get("kind") == "compliance"
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from firedrill.core.compliance import ComplianceFacts
 from firedrill.core.digest import digest_bytes
 from firedrill.core.episode import EpisodeKey, EpisodeRecord
 from firedrill.core.errors import InputError
@@ -69,7 +70,7 @@ class EpisodeWriter:
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
 
-    def interventions(self, facts: Facts) -> None:
+    def interventions(self, facts: Facts | ComplianceFacts) -> None:
         """Keep what became of the episode's world."""
         (self.folder / INTERVENTIONS).write_bytes(json_bytes(facts.model_dump(mode="json")))
 
@@ -315,6 +316,7 @@ def read_entry(folder: RunFolder, key: EpisodeKey) -> EpisodeEntry | None:
         folder.submission_text(key)
         grade = folder.grade(key)
         folder.facts(key)
+        folder.compliance(key)
     except InputError:
         return None
     if grade is None and record.outcome is not Outcome.INFRASTRUCTURE_ERROR:

@@ -22,6 +22,7 @@ from firedrill.agents.base import (
     Privilege,
     SandboxAdditions,
 )
+from firedrill.core.compliance import ComplianceFacts
 from firedrill.core.episode import EpisodeKey, EpisodeRecord, Limits, Usage
 from firedrill.core.errors import InfrastructureError, InputError
 from firedrill.core.grade import Grade
@@ -101,8 +102,8 @@ class Ending:
     usage: Usage = field(default_factory=Usage)
     sandbox: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
-    facts: Facts | None = None
-    """What became of its world; None on recorded incidents."""
+    facts: Facts | ComplianceFacts | None = None
+    """What became of its world, or what its artefacts said; None on recorded incidents."""
 
 
 async def attempt(
@@ -126,7 +127,7 @@ async def attempt(
         living: LivingEpisode | None = None
         view = stage.view
         if stage.living is not None:
-            from firedrill.runner.living import furnish, spec_of
+            from firedrill.runner.living import spec_of
 
             worlds = settings.worlds
             base = spec_of(stage.source, limits)
@@ -142,7 +143,7 @@ async def attempt(
             stack.push_async_callback(living.close)
             meter.think, meter.token_ms = living.spend, living.costs.token_ms
             if job.entrant.needs_workspace:
-                view, spec = furnish(living, view, spec)
+                view, spec = _furnished(living, stage, view, spec)
         workspace: Workspace = NoWorkspace()
         if job.entrant.needs_workspace:
             workspace = open_workspace(view, spec)
@@ -172,7 +173,7 @@ async def attempt(
         sandbox = workspace.describe()
         ending = _ending(result, meter)
         if living is not None:
-            ending = replace(ending, facts=await living.finish(named(ending.submission, ending.outcome)))
+            ending = await _finished(living, stage, workspace, ending, settings)
     now = time.monotonic()
     timing = {
         "total": now - started,
@@ -189,8 +190,32 @@ async def attempt(
     )
 
 
+def _furnished(
+    living: LivingEpisode, stage: Stage, view: View, spec: SandboxSpec
+) -> tuple[View, SandboxSpec]:
+    """The view and the sandbox with the way to a world in them."""
+    if stage.assessment is not None:
+        from firedrill.runner.compliance import furnish as equip
+
+        return equip(living, stage.assessment, view, spec)
+    from firedrill.runner.living import furnish
+
+    return furnish(living, view, spec)
+
+
+async def _finished(
+    living: LivingEpisode, stage: Stage, workspace: Workspace, ending: Ending, settings: Settings
+) -> Ending:
+    """How an episode ended, with the facts about its world."""
+    if stage.assessment is not None:
+        from firedrill.runner.compliance import handed_in
+
+        return await handed_in(living, workspace, stage.assessment, ending, settings.seed)
+    return replace(ending, facts=await living.finish(named(ending.submission, ending.outcome)))
+
+
 def _privilege(stage: Stage) -> Privilege:
-    known = Privilege(stage.truth, stage.inventory, stage.topology)
+    known = Privilege(stage.truth, stage.inventory, stage.topology, artefacts=stage.artefacts)
     living = stage.living
     return known if living is None else replace(known, steps=living.steps, hand_over=living.hand_over)
 
@@ -335,11 +360,15 @@ def grade_answer(
     topology: Topology,
     inventory: Sequence[str],
     outcome: Outcome,
-    facts: Facts | None = None,
+    facts: Facts | ComplianceFacts | None = None,
 ) -> Grade:
     """The grade of a raw answer, and of acts: the one place where a run's grades come from."""
     from firedrill.grading import grade
 
+    if isinstance(facts, ComplianceFacts):
+        from firedrill.grading.compliance import grade_compliance
+
+        return grade_compliance(facts, truth, outcome)
     submission = None if text is None else parse_submission(text)
     if facts is not None:
         from firedrill.grading.living import grade_living

@@ -16,6 +16,7 @@ from firedrill.core.errors import InputError
 from firedrill.records import AgentEntry, Manifest, Plan, RunFolder, ScenarioEntry, SuiteEntry
 from firedrill.records.receipt import bounded
 from firedrill.runner.settings import Entrant, Settings
+from firedrill.runner.staging import assesses
 from firedrill.sandbox.base import SandboxLimits, SandboxSpec
 from firedrill.suites.model import Suite, SuiteScenario
 
@@ -54,7 +55,11 @@ def lives(item: SuiteScenario) -> bool:
 def refuse_strangers(
     chosen: Sequence[SuiteScenario], entrants: Sequence[Entrant], without: Collection[str]
 ) -> None:
-    """Raise InputError when something is asked for that there is on recorded incidents only."""
+    """Raise InputError when something is asked for that there is on recorded incidents only, or not yet."""
+    for item in filter(assesses, chosen):
+        from firedrill.suites.compliance.opening import spec_of
+
+        spec_of(item.scenario)
     living = [item.id for item in chosen if lives(item)]
     strangers = [item.agent.name for item in entrants if not item.acts]
     if living and strangers:
@@ -145,8 +150,12 @@ def _agent_entry(item: Entrant) -> AgentEntry:
     )
 
 
-def scorer(*, living: bool) -> str:
-    """The version of what grades a run, with or without living worlds in it."""
+def scorer(*, living: bool, compliance: bool = False) -> str:
+    """The version of what grades a run, with or without living worlds and assessments in it."""
+    if compliance:
+        from firedrill.grading.compliance import SCORER as ASSESSMENTS
+
+        return f"{scorer(living=True)}+{ASSESSMENTS}" if living else ASSESSMENTS
     if living:
         from firedrill.grading.living import SCORER as WHOLE
 
@@ -164,7 +173,10 @@ def versions(entrants: Sequence[Entrant], chosen: Sequence[SuiteScenario]) -> di
     return {
         "firedrill": __version__,
         "python": platform.python_version(),
-        "scorer": scorer(living=any(map(lives, chosen))),
+        "scorer": scorer(
+            living=any(lives(item) and not assesses(item) for item in chosen),
+            compliance=any(map(assesses, chosen)),
+        ),
         "tool_root": "unused" if root is None else root.digest,
     }
 

@@ -37,22 +37,26 @@ def score(path: Path, *, write: bool = True) -> Rescored:
     check_inputs(folder)
     grades: dict[EpisodeKey, Grade] = {}
     changed: list[EpisodeKey] = []
-    living = False
+    living = compliance = False
     for key in folder.ended():
         record = folder.episode(key)
         if not record.outcome.counts:
             continue
-        scenario, facts = folder.scenario(key.scenario), folder.facts(key)
-        living = living or facts is not None
+        scenario, facts, assessed = folder.scenario(key.scenario), folder.facts(key), folder.compliance(key)
+        living, compliance = living or facts is not None, compliance or assessed is not None
         grades[key] = grade_answer(
             folder.submission_text(key),
             scenario.truth,
             scenario.topology,
             scenario.inventory,
             record.outcome,
-            facts,
+            facts or assessed,
         )
         if not same_grade(folder, key, grades[key]):
             changed.append(key)
-    manifest = replace_grades(path, grades, scorer=scorer(living=living)) if write else folder.manifest
+    manifest = (
+        replace_grades(path, grades, scorer=scorer(living=living, compliance=compliance))
+        if write
+        else folder.manifest
+    )
     return Rescored(path, manifest, len(grades), tuple(changed), time.monotonic() - started)

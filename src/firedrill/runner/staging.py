@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firedrill.agents.base import Task
+from firedrill.agents.base import Assessment, Task
 from firedrill.core.errors import InfrastructureError
 from firedrill.core.topology import Topology
 from firedrill.core.truth import Truth, parse_truth_text
@@ -46,6 +46,10 @@ class Stage:
     """Opens what an agent may see of the incident; each call opens it anew. Blocking."""
     living: LivingStage | None = None
     """Its world, from the moment on at which somebody is called; None for recorded incidents."""
+    assessment: Assessment | None = None
+    """What is to be assessed in it."""
+    artefacts: Mapping[str, str] = field(default_factory=dict)
+    """Right artefacts of the assessment by file name."""
 
     @property
     def alive(self) -> bool:
@@ -63,6 +67,7 @@ class Stage:
         return Task(
             domain=self.source.scenario.metadata.domain,
             files=tuple(sorted({*self.view.entries, *self.view.texts})),
+            assessment=self.assessment,
         )
 
     def files(self) -> Mapping[str, bytes]:
@@ -102,8 +107,12 @@ class Staging:
     _stages: dict[str, asyncio.Task[Stage]] = field(default_factory=dict)
     _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
-    async def get(self, scenario: str) -> Stage:
+    async def get(self, scenario: str, ahead: str | None = None) -> Stage:
         """The scenario's stage.
+
+        Args:
+            scenario: whose.
+            ahead: the scenario that comes next: it is prepared meanwhile, where there is room.
 
         Raises:
             InputError: the incident cannot be read.
@@ -115,6 +124,8 @@ class Staging:
             task = None
         if task is None:
             task = self._stages[scenario] = asyncio.create_task(self._make(scenario))
+        if ahead is not None and ahead not in self._stages:
+            self._stages[ahead] = asyncio.create_task(self._make(ahead))
         try:
             # one episode's end must not take the stage away from the others that wait for it
             return await asyncio.shield(task)
@@ -177,6 +188,11 @@ def read_truths(scenarios: Iterable[SuiteScenario]) -> dict[str, Truth]:
     return {item.id: parse_truth_text(item.truth_text, item.truth_source)[0] for item in scenarios}
 
 
+def assesses(item: SuiteScenario) -> bool:
+    """Whether a scenario is one of compliance."""
+    return "compliance" in item.scenario.truth
+
+
 class Staged:
     """How scenarios are prepared: recorded incidents are imported, living ones simulated.
 
@@ -196,7 +212,15 @@ class Staged:
         from firedrill.runner.living import LivingStage
 
         started = time.monotonic()
-        living = LivingStage.spawn(source)
+        assessment: Assessment | None = None
+        artefacts: Mapping[str, str] = {}
+        if assesses(source):
+            from firedrill.runner.compliance import ComplianceStage, briefed
+
+            assessment, artefacts = briefed(source.scenario)
+            living: LivingStage = ComplianceStage.spawn(source)
+        else:
+            living = LivingStage.spawn(source)
         self._opening.add(living)
         if self._stopped:
             living.close()
@@ -206,7 +230,18 @@ class Staged:
             self._opening.discard(living)
         seconds = time.monotonic() - started
         known = living.inventory
-        return Stage(source, truth, living.topology, known, View(), known, seconds, living=living)
+        return Stage(
+            source,
+            truth,
+            living.topology,
+            known,
+            View(),
+            known,
+            seconds,
+            living=living,
+            assessment=assessment,
+            artefacts=artefacts,
+        )
 
     def stop(self) -> None:
         """Break off what is being simulated."""

@@ -32,7 +32,7 @@ CLOCK_PORT = 8641
 """Where `date` and `sleep` of a sandbox find the incident's clock."""
 _WRAPPERS = ("date", "sleep")
 TOOLS = "/opt/on-call"
-_PATH = f"{TOOLS}:/usr/local/bin:/usr/bin:/bin"
+PATH = f"{TOOLS}:/usr/local/bin:/usr/bin:/bin"
 
 
 def furnish(living: LivingEpisode, view: View, box: SandboxSpec) -> tuple[View, SandboxSpec]:
@@ -56,7 +56,7 @@ def furnish(living: LivingEpisode, view: View, box: SandboxSpec) -> tuple[View, 
         box,
         mounts={**box.mounts, f"{TOOLS}/kubectl": kubectl(), **wrappers(Path(living.spec.folder))},
         forwards={**box.forwards, **forwards},
-        env={"PATH": _PATH, **box.env, "KUBECONFIG": f"{HOME}/{KUBECONFIG}"},
+        env={"PATH": PATH, **box.env, "KUBECONFIG": f"{HOME}/{KUBECONFIG}"},
     )
 
 
@@ -99,4 +99,15 @@ def wrappers(folder: Path) -> dict[str, Path]:
     return mounts
 
 
-__all__ = ["KUBECONFIG", "PORTS", "README", "TOOLS", "addresses", "furnish", "kubectl", "wrappers"]
+__all__ = [
+    "CLOCK_PORT",
+    "KUBECONFIG",
+    "PATH",
+    "PORTS",
+    "README",
+    "TOOLS",
+    "addresses",
+    "furnish",
+    "kubectl",
+    "wrappers",
+]

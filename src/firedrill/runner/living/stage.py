@@ -52,7 +52,8 @@ _OWN = {
 }
 
 
-def _environment() -> dict[str, str]:
+def process_environment() -> dict[str, str]:
+    """The variables that stage processes have."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -114,7 +115,7 @@ class LivingStage:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=_environment(),
+                env=process_environment(),
                 start_new_session=True,
             )
         return cls(source, process, ours)
@@ -358,8 +359,15 @@ class LivingEpisode:
         Raises:
             InfrastructureError: the process broke.
         """
-        found = await self._ask({"do": "finish", "entities": list(entities)})
-        return Facts.model_validate(found)
+        return Facts.model_validate(await self.finished(entities))
+
+    async def finished(self, said: Sequence[str]) -> Any:
+        """The same as plain data: what an episode leaves behind is its scene's to say.
+
+        Raises:
+            InfrastructureError: the process broke.
+        """
+        return await self._ask({"do": "finish", "entities": list(said)})
 
     async def failed(self) -> InfrastructureError:
         """Wait until the process breaks or ends; gives what to raise then."""

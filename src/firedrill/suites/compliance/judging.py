@@ -36,7 +36,8 @@ def admitted(documents: Iterable[Document]) -> tuple[Loaded | None, str]:
     """The policies, or why the engine does not admit one of them."""
     from firedrill.world.policy import kyverno
 
-    policies, exceptions = [], []
+    policies: list[Policy] = []
+    exceptions: list[Policy] = []
     for document in documents:
         name = f"{document.get('kind')} {(document.get('metadata') or {}).get('name')}"
         wrong = kyverno.problems(document)

@@ -69,6 +69,8 @@ class ComplianceSpec(Record):
     """Of updates: what is asked."""
     enforce: bool = False
     """The text asks for denial, so that creations are tried as well."""
+    exceptions: bool = False
+    """Of updates: one PolicyException may be added."""
     collects: tuple[str, ...] = ()
     """Kinds of object that the control is about (`kubectl-opa`), as `pods` or `roles.rbac…`."""
     fixed: Mapping[str, Drawn] = Field(default_factory=dict)

@@ -1,0 +1,163 @@
+"""What all episodes of one compliance scenario share: the world that breaks its requirement somewhere."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from firedrill.core.artefacts import read_artefacts
+from firedrill.core.scenario import Scenario
+from firedrill.core.topology import Topology
+from firedrill.runner.compliance.packing import asked
+from firedrill.suites.compliance.loading import policies_of, visible
+from firedrill.suites.compliance.opening import spec_of
+
+if TYPE_CHECKING:
+    import ssl
+
+    from firedrill.core.living import RequestLine
+    from firedrill.runner.compliance.assessing import Assessed
+    from firedrill.world.world import World
+
+NODES = 2
+_SEED = 7
+_SETTLE_MS = 180_000
+_WARM = (
+    "firedrill.runner.living.episode",
+    "firedrill.tools.authority.deciding",
+    "firedrill.runner.compliance.assessing",
+    "firedrill.suites.compliance.judging",
+    "firedrill.world.policy.kyverno",
+    "uvicorn.protocols.http.h11_impl",
+    "uvicorn.protocols.websockets.wsproto_impl",
+)
+
+
+class ComplianceScene:
+    """A world to assess, ready to be forked.
+
+    Args:
+        scenario: of compliance, about a cluster.
+
+    Raises:
+        InputError: the scenario cannot be used, or its class is not carried out yet.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        from firedrill.gateway.kubernetes import certificates
+        from firedrill.tools.authority import open_policy
+
+        open_policy(scenario.authority)
+        self.scenario = scenario
+        self.spec = spec_of(scenario)
+        world = make_visible(visible(self.spec).state, policies_of(self.spec), self.spec.id)
+        # an episode begins where the incident of a living one is noticed
+        self.incident = SimpleNamespace(noticed=world)
+        self.ca, key = certificates.make()
+        self.tls: ssl.SSLContext = certificates.context(self.ca, key)
+
+    def warm(self) -> None:
+        """Load what every episode needs, and keep the collector of garbage off all of it."""
+        for name in _WARM:
+            __import__(name)
+        gc.collect()
+        gc.freeze()
+
+    @cached_property
+    def inventory(self) -> tuple[str, ...]:
+        """The ids of all objects of the world."""
+        return tuple(sorted(_ids(self.incident.noticed)))
+
+    def describe(self) -> dict[str, Any]:
+        """What the run has to know of it, as JSON."""
+        return {
+            "alerts": [],
+            "noticed": self.incident.noticed.now,
+            "namespace": "default",
+            "steps": [],
+            "hand_over": False,
+            "topology": Topology.build(self.inventory, []).to_json(),
+            "inventory": list(self.inventory),
+            "ca": self.ca.decode("ascii"),
+        }
+
+    def facts(
+        self,
+        world: World,
+        *,
+        started_ms: int,
+        requests: Sequence[RequestLine],
+        prediction: Sequence[str],
+        **_: object,
+    ) -> Assessed:
+        """What became of an episode whose agent ends now.
+
+        Args:
+            world: as it left it.
+            started_ms: when it began.
+            requests: what it asked for.
+            prediction: one text of `packing.asking`.
+        """
+        from firedrill.runner.compliance.assessing import assess
+
+        text, seed = asked(prediction[0])
+        return assess(
+            self.spec,
+            before=self.incident.noticed,
+            world=world,
+            started_ms=started_ms,
+            requests=requests,
+            files=read_artefacts(text),
+            seed=seed,
+        )
+
+
+def make_visible(
+    objects: Iterable[dict[str, Any]],
+    policies: Sequence[dict[str, Any]],
+    source: str,
+    *,
+    kyverno: bool = True,
+) -> World:
+    """A small running cluster with these objects in it, and with Kyverno where it takes part.
+
+    Raises:
+        InputError: an object is refused by the API.
+    """
+    from firedrill.world.build import apply_manifests, make_world
+    from firedrill.world.kube import programs
+
+    world = make_world(_SEED, nodes=NODES, age_days=1)
+    if kyverno:
+        from firedrill.world.policy.kyverno.living import install
+
+        install(world)
+        world.run_for(_SETTLE_MS)
+    there = {
+        f"cluster/Namespace/{item['metadata']['name']}" for item in world.cluster.store.list("namespaces")
+    }
+    wanted = [item for item in objects if f"cluster/{item['kind']}/{item['metadata']['name']}" not in there]
+    programs.learn(world, wanted)
+    apply_manifests(world, wanted, source=source)
+    if policies:
+        world.run_for(_SETTLE_MS)
+        apply_manifests(world, policies, source=source)
+    world.run_for(_SETTLE_MS)
+    return world
+
+
+def _ids(world: World) -> Iterable[str]:
+    store, kinds = world.cluster.store, world.cluster.kinds
+    for resource in sorted(store.resources()):
+        kind = kinds.storage(resource)
+        if kind is None or kind.kind == "Event":
+            continue
+        for obj in store.list(resource):
+            meta = obj["metadata"]
+            yield f"{meta.get('namespace') or 'cluster'}/{kind.kind}/{meta['name']}"
+
+
+__all__ = ["ComplianceScene", "make_visible"]
