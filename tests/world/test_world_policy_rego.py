@@ -110,6 +110,40 @@ result := [array.flatten([[1], 2, [[3]]]), net.cidr_merge(["10.0.0.0/25", "10.0.
     assert outcome.value[2].startswith("ca978112")
 
 
+@pytest.mark.parametrize(
+    ("body", "given", "value"),
+    [
+        ('result if { to_number(input.age) < 3; startswith(input.name, "a") }', {"age": "old"}, False),
+        (
+            'result if { to_number(input.age) < 3; startswith(input.name, "a") }',
+            {"age": "2", "name": "ab"},
+            True,
+        ),
+        ('result if not startswith(lower(input.name), "a")', {"name": 3}, True),
+        ("result if { to_number(input.age, years); years == 3 }", {"age": "3"}, True),
+        (
+            'result if { net.cidr_intersects("10.0.0.0/8", input.net, yes); yes }',
+            {"net": "10.1.0.0/16"},
+            True,
+        ),
+    ],
+)
+def test_arguments_that_a_function_cannot_use_leave_the_expression_undefined(
+    body: str, given: Any, value: bool
+) -> None:
+    text = f"package check\ndefault result := false\n{body}"
+    outcome = ask(text, given)
+    assert isinstance(outcome, Value), outcome
+    assert outcome.value is value
+
+
+def test_strict_evaluation_tells_such_arguments_as_errors() -> None:
+    text = "package check\nresult if {\n  to_number(input.age) < 3\n}"
+    outcome = Rego(strict=True).evaluate([Module("p.rego", text)], QUERY, {"age": "old"})
+    assert isinstance(outcome, RegoError)
+    assert (outcome.code, outcome.row) == ("eval_error", 3)
+
+
 HOSTILE = {
     "time": "count([1 | some i in numbers.range(1, 100000); some j in numbers.range(1, 100000)])",
     "memory": "count(numbers.range(1, 100000000))",

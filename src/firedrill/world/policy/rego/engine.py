@@ -47,10 +47,15 @@ def choose(name: str | None = None) -> BackEnd:
 
 @dataclass(frozen=True)
 class Rego:
-    """A back-end with limits. Every call is a process of its own: nothing of a policy outlives it."""
+    """A back-end with limits. Every call is a process of its own: nothing of a policy outlives it.
+
+    ``strict``: a built-in function that cannot work on its arguments is an error; else, as Rego has it, the
+    expression is undefined.
+    """
 
     back_end: BackEnd = field(default_factory=choose)
     limits: Limits = field(default_factory=Limits)
+    strict: bool = False
 
     def evaluate(self, modules: Sequence[Module], query: str, input: Any = None, data: Any = None) -> Outcome:
         """The value of a query. ``input`` None means that there is none (``input`` is undefined)."""
@@ -104,6 +109,7 @@ class Rego:
             "inputs": texts, "data": "" if data is None else json.dumps(data),
             "seconds": self.limits.seconds, "memory": self.limits.memory, "output": self.limits.output,
             "refused": list(REFUSED), "known": process.known_functions(),
+            "strict": self.strict,
         }  # fmt: skip
 
     def _wall(self, count: int) -> float:

@@ -48,11 +48,21 @@ def overlaps(left: Any, right: Any) -> bool:
     return _within(one, other) or _within(other, one)
 
 
+def _classful(text: Any) -> Network:
+    """A network; a bare IPv4 address means the network of its old class."""
+    if "/" not in _text(text):
+        address = ipaddress.IPv4Address(text)
+        first = int(address) >> 24
+        length = 8 if first < 128 else 16 if first < 192 else 24 if first < 224 else 32
+        return _network(f"{address}/{length}")
+    return _network(text)
+
+
 def merge(networks: Any) -> set[str]:
     """The smallest set of networks that covers the same addresses."""
     if not isinstance(networks, list | set | frozenset | tuple):
         raise TypeError("net.cidr_merge expects an array or set")
-    every = [_network(item) for item in networks]
+    every = [_classful(item) for item in networks]
     merged: list[Network] = [
         *ipaddress.collapse_addresses(item for item in every if isinstance(item, ipaddress.IPv4Network)),
         *ipaddress.collapse_addresses(item for item in every if isinstance(item, ipaddress.IPv6Network)),

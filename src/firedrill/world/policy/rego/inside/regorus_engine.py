@@ -6,9 +6,15 @@ import json
 import re
 from typing import Any
 
-from firedrill.world.policy.rego.inside import analysis, functions
+from firedrill.world.policy.rego.inside import analysis, functions, rewriting
 
 Answer = dict[str, Any]
+MOST_SOFTENED = 12
+"""How many functions are guarded for one policy before its error is told after all."""
+NEVER_SOFT = frozenset({
+    "walk", "print", "trace", "json.is_valid", "yaml.is_valid", "json.verify_schema", "json.match_schema",
+})  # fmt: skip
+"""Functions that have an answer for every argument: an error of the engine there is the engine's."""
 LONGEST_LINE, LARGEST_FILE, MOST_LINES = 65_536, 1_048_576, 50_000
 NOW = 1_700_000_000_000_000_000
 """What ``time.now_ns`` tells a policy: one moment for every run, so that no verdict depends on the clock."""
@@ -110,34 +116,98 @@ def _have() -> set[str]:
     return {*names, *functions.EXTRA, "print"}
 
 
+def _alone(name: str, arguments: int) -> Any:
+    """One built-in function as a Python function: the engine itself, asked for nothing else."""
+    import regorus
+
+    if name in functions.EXTRA:
+        return functions.EXTRA[name][1]
+    engine = regorus.Engine()
+    given = ", ".join(f"input[{index}]" for index in range(arguments))
+    engine.add_policy("alone", f"package alone\nvalue := [{name}({given})]")
+
+    def call(*values: Any) -> Any:
+        engine.set_input(list(values))
+        return engine.eval_rule("data.alone.value")[0]
+
+    return call
+
+
 class Prepared:
     """Modules that are read once and asked many times."""
 
     def __init__(self, request: Answer) -> None:
         self.query = request["query"]
-        self.modules = request["modules"]
-        engine, self.version, error = _read(self.modules)
+        self.known: dict[str, int] = request["known"]
+        self.strict = bool(request["strict"])
+        self.data = request["data"]
+        self.softened: set[str] = set()
+        engine, self.version, error = _read(request["modules"])
         self.about: Answer = {"version": self.version, "errors": [error] if error else []}
         if engine is None:
             return
-        found = analysis.survey(json.loads(engine.get_ast_as_json()))
+        self.trees = json.loads(engine.get_ast_as_json())
+        self.found = analysis.survey(self.trees)
         self.about |= {
-            "packages": found.packages,
-            "rules": found.rules,
-            "reads_input": [rule for rule in found.rules if "input" in analysis.reach(found, rule)],
-            "errors": _problems(found, request["known"], request["refused"], _have()),
+            "packages": self.found.packages,
+            "rules": self.found.rules,
+            "reads_input": [rule for rule in self.found.rules if "input" in analysis.reach(self.found, rule)],
+            "errors": _problems(self.found, self.known, request["refused"], _have()),
         }
-        if any(call.name == "time.now_ns" for call in found.calls) and "time.now_ns" not in found.mocked:
+        if self.about["errors"]:
+            return
+        if (
+            any(call.name == "time.now_ns" for call in self.found.calls)
+            and "time.now_ns" not in self.found.mocked
+        ):
             self.query += f" with time.now_ns as {NOW}"
+        called = {call.name for call in self.found.calls}
+        extra = {name: item[0] for name, item in functions.EXTRA.items() if name in called}
+        if extra:
+            self._set(_engine(rewriting.bind_results(self.trees, extra), self.version))
+        else:
+            self._set(engine)
+
+    def _set(self, engine: Any) -> None:
         for name, (arguments, function) in functions.EXTRA.items():
-            if name not in found.functions:
+            if name not in self.found.functions:
                 engine.add_extension(name, arguments, function)
-        if request["data"]:
-            engine.add_data_json(request["data"])
+        for name in self.softened:
+            soft = rewriting.guarded(_alone(name, self.known[name]))
+            engine.add_extension(rewriting.SOFT + name.replace(".", "__"), self.known[name], soft)
+        if self.data:
+            engine.add_data_json(self.data)
         self.engine = engine
+        self.trees = json.loads(engine.get_ast_as_json())
 
     def answer(self, text: str) -> Answer:
         """Evaluate for one input: ``{rows, value}``, ``{undefined}`` or ``{error}``, with its prints."""
+        first = answer = self._ask(text)
+        for _ in range(MOST_SOFTENED):
+            if (
+                self.strict
+                or answer.get("error", {}).get("code") != "eval_error"
+                or not self._soften(answer["error"])
+            ):
+                break
+            answer = self._ask(text)
+        return first if "error" in answer else answer
+
+    def _soften(self, error: Answer) -> bool:
+        """Guard the built-in function whose arguments made an error; False if it was none."""
+        for tree in self.trees:
+            if tree["source"]["file"] == error["module"]:
+                name = rewriting.called_at(tree, error["row"], error["col"], self._soft)
+                if name:
+                    self.softened.add(name)
+                    self._set(_engine(rewriting.soften(self.trees, name, self.known[name]), self.version))
+                    return True
+        return False
+
+    def _soft(self, name: str) -> bool:
+        return self.known.get(name, 0) > 0 and name not in self.softened and name not in NEVER_SOFT
+
+    def _ask(self, text: str) -> Answer:
         engine = self.engine.clone()
         try:
             if text:
