@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from firedrill.suites.compliance.loading import artefacts as artefacts
     from firedrill.suites.compliance.loading import known_ids as known_ids
     from firedrill.suites.compliance.loading import load as load
+    from firedrill.suites.compliance.loading import mutated as mutated
     from firedrill.suites.compliance.loading import policies_of as policies_of
     from firedrill.suites.compliance.loading import text_of as text_of
     from firedrill.suites.compliance.loading import variants as variants
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "blind": ("BLIND", "CATALOGUE"),
-    "loading": ("artefacts", "known_ids", "load", "policies_of", "text_of", "variants"),
+    "loading": ("artefacts", "known_ids", "load", "mutated", "policies_of", "text_of", "variants"),
     "model": ("ComplianceSpec", "Variant"),
     "patching": ("entity",),
 }

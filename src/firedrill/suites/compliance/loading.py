@@ -12,8 +12,9 @@ from firedrill.core.compliance import CLUSTER_CLASSES, TWIN, VISIBLE
 from firedrill.core.documents import read_documents
 from firedrill.core.errors import InputError
 from firedrill.suites.compliance.drawing import draw, filled
-from firedrill.suites.compliance.model import ComplianceSpec, Variant, VariantSpec
+from firedrill.suites.compliance.model import ComplianceSpec, Mutant, Variant, VariantSpec
 from firedrill.suites.compliance.patching import expanded, patched
+from firedrill.suites.compliance.usual import spelled
 from firedrill.suites.manifest import validate_record
 
 SIZE_LIMIT = 1024 * 1024
@@ -61,7 +62,7 @@ def read(path: Path) -> ComplianceSpec:
     documents = read_documents(raw.decode("utf-8", "replace"), path.name)
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise InputError("must be one mapping", source=path.name)
-    return validate_record(ComplianceSpec, documents[0], path.name)
+    return validate_record(ComplianceSpec, spelled(documents[0], path.name), path.name)
 
 
 def words_of(spec: ComplianceSpec) -> dict[str, Any]:
@@ -81,6 +82,23 @@ def artefacts(spec: ComplianceSpec, files: Mapping[str, str] | None = None) -> d
     words = words_of(spec)
     wanted = spec.reference if files is None else files
     return {name: str(filled(text, words, spec.id, lenient=True)) for name, text in wanted.items()}
+
+
+def mutated(spec: ComplianceSpec, mutant: Mutant) -> dict[str, str]:
+    """The wrong artefacts that a mutant stands for.
+
+    Raises:
+        InputError: what it replaces does not stand in the reference.
+    """
+    files = {**spec.reference, **mutant.files}
+    for name, edits in mutant.edits.items():
+        for old, new in edits.items():
+            if old not in files.get(name, ""):
+                raise InputError(
+                    f"{old!r} does not stand in {name}", source=spec.id, field=f"mutants ({mutant.title})"
+                )
+            files[name] = files[name].replace(old, new)
+    return artefacts(spec, files)
 
 
 def policies_of(spec: ComplianceSpec) -> list[dict[str, Any]]:
@@ -135,6 +153,7 @@ __all__ = [
     "data_folder",
     "known_ids",
     "load",
+    "mutated",
     "policies_of",
     "read",
     "text_of",

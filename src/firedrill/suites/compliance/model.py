@@ -52,7 +52,10 @@ class Mutant(Record):
     trap: Annotated[str, Field(min_length=1)]
     """The trap of the variants that it judges wrongly; it may judge others wrongly, too."""
     title: str = ""
-    files: Mapping[str, str]
+    files: Mapping[str, str] = Field(default_factory=dict)
+    """Whole files, instead of those of the reference."""
+    edits: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """By file name, texts of the reference and what stands there instead."""
 
 
 class ComplianceSpec(Record):

@@ -57,6 +57,13 @@ def each(breaks: Callable[[Obj], bool]) -> Callable[[Objects], set[str]]:
     return pods(lambda spec: any(breaks(item) for item in containers(spec)))
 
 
+def _privileged(container: Obj) -> bool:
+    return bool(security(container).get("privileged"))
+
+
 JUDGES = {
     "kg-01": pods(lambda spec: bool(spec.get("hostNetwork"))),
+    "kg-02": pods(lambda spec: bool(spec.get("hostPID"))),
+    "kg-03": pods(lambda spec: bool(spec.get("hostIPC"))),
+    "kg-04": each(_privileged),
 }
