@@ -1,18 +1,73 @@
-"""What admission of a policy would say."""
+"""What admission of a policy would say: its schema, then Kyverno's own rules about policies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from firedrill.core.errors import InputError
+from firedrill.world.kube.schema.check.fields import Errors
+from firedrill.world.kube.schema.custom import _Walk
+from firedrill.world.kube.schema.decode import MAX_DEPTH, DecodeError
+from firedrill.world.kube.schema.definitions import Schema
+from firedrill.world.kube.schema.structural import prune
 from firedrill.world.policy.kyverno.reading import load
+from firedrill.world.policy.kyverno.rulings import Kinds, rulings
+from firedrill.world.policy.kyverno.schemas import schema, versions
+
+_LARGEST = 1_000_000
 
 
-def problems(document: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a policy, as its writer is told; empty where it is admitted."""
+def problems(document: Mapping[str, Any], kinds: Kinds | None = None) -> list[str]:
+    """What is wrong with a policy, as its writer is told; empty where it is admitted.
+
+    Args:
+        document: the policy, as its writer hands it in.
+        kinds: says whether the API serves a kind (`group`, `version`, `kind`); all are believed without it.
+    """
     try:
-        load(document)
+        policy = load(document)
     except InputError as problem:
         return [str(problem)]
-    return []
+    except RecursionError:
+        return ["exceeded max depth"]
+    found = list(schema_problems(document))
+    if found:
+        return found
+    try:
+        return list(rulings(policy, kinds))
+    except RecursionError:
+        return ["the policy is nested too deeply"]
+
+
+def schema_problems(document: Mapping[str, Any]) -> Iterator[str]:
+    """Unknown and ill-typed fields, as the API server words them."""
+    group, _, version = str(document.get("apiVersion") or "").rpartition("/")
+    kind = str(document.get("kind") or "")
+    raw = schema(group, kind, version)
+    if raw is None:
+        known = ", ".join(versions(group, kind))
+        yield f'no matches for kind "{kind}" in version "{group}/{version}" (served: {known})'
+        return
+    metadata = document.get("metadata")
+    if not isinstance(metadata, Mapping) or not metadata.get("name"):
+        yield "metadata.name: Required value: name or generateName is required"
+    node = Schema(None, raw)
+    try:
+        _, unknown = prune(node, dict(document), MAX_DEPTH)
+    except (DecodeError, RecursionError):
+        yield "exceeded max depth"
+        return
+    if unknown:
+        told = ", ".join(f'unknown field "{path}"' for path in sorted(unknown))
+        head = f'{kind} in version "{version}" cannot be handled as a {kind}'
+        yield f"{head}: strict decoding error: {told}"
+    errors = Errors()
+    walk = _Walk(errors, None)
+    for name in node.target.get("required") or ():
+        if name not in document:
+            errors.required(str(name))
+    for name, child in node.properties.items():
+        if name in document and name not in ("apiVersion", "kind", "metadata"):
+            walk.check(child, document[name], name, None)
+    yield from (f"{item.field}: {item.message}" for item in errors.found)

@@ -87,7 +87,9 @@ def _validate(
         except QueryError as problem:
             return Verdict("error", f"variable substitution failed: {problem}")
     if validate.get("foreach") is not None:
-        return _foreach(rule, validate["foreach"], subject, context, 0 if element is None else None)
+        return _foreach(rule, validate["foreach"], subject, context)
+    if validate.get("assert") is not None or validate.get("manifests") is not None:
+        return Verdict("error", f"rule {rule.name}: assertions and signed manifests are not supported")
     return None
 
 
@@ -168,9 +170,7 @@ def _any_pattern(rule: Rule, target: Any, patterns: Any) -> Verdict:
     return Verdict("fail", f"validation error: {head}{' '.join(failed)}")
 
 
-def _foreach(
-    rule: Rule, loops: Any, subject: Subject, context: Context, nesting: int | None, depth: int = 0
-) -> Verdict | None:
+def _foreach(rule: Rule, loops: Any, subject: Subject, context: Context, depth: int = 0) -> Verdict | None:
     applied = 0
     for loop in loops if isinstance(loops, list) else ():
         try:
@@ -232,5 +232,5 @@ def _element(
     if not met:
         return Verdict("skip", "preconditions not met")
     if loop.get("foreach") is not None and not any(key in loop for key in ("deny", "pattern", "anyPattern")):
-        return _foreach(rule, loop["foreach"], subject, here, None, depth + 1)
+        return _foreach(rule, loop["foreach"], subject, here, depth + 1)
     return _validate(rule, loop, subject, here, element if scoped else subject.resource)
