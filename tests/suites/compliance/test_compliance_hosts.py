@@ -18,6 +18,8 @@ import pytest
 from firedrill.core.documents import read_documents
 from firedrill.suites.compliance import known_ids, load, text_of, variants
 from firedrill.suites.compliance.controls import judge_of, verdicts
+from firedrill.suites.compliance.drawing import filled
+from firedrill.suites.compliance.loading import words_of
 from firedrill.suites.compliance.model import Variant
 from firedrill.world.host import Host, HostFile, base_host
 
@@ -140,41 +142,68 @@ def lines(host: Host, pattern: str) -> Iterator[str]:
             yield from file.content.splitlines()
 
 
-def checker(wanted: Mapping[str, Any]) -> Checker:
-    """What an entry of the table does; all its members must be content.
+LINES: Mapping[str, Callable[[list[str], Any], bool]] = {
+    "any": lambda found, wanted: any(re.search(wanted, line) for line in found),
+    "never": lambda found, wanted: not any(re.search(wanted, line) for line in found),
+    "all": lambda found, wanted: all(re.search(wanted, line) for line in found),
+    "once": lambda found, wanted: sum(bool(re.search(wanted, line)) for line in found) == 1,
+    "first": lambda found, wanted: bool(re.search(wanted[1], _about(found, wanted[0])[0])),
+    "last": lambda found, wanted: bool(re.search(wanted[1], _about(found, wanted[0])[-1])),
+}
+"""What is asked of the lines of the files that `in` names: patterns; of `first` and `last` two, the one for lines
+about it and the one which that line must have."""
 
-    `in` a pattern of paths; `any`, `never`: a pattern of lines; `once`: a pattern of exactly one line. `last`, `first`: two, the one for lines about it
-    and the one which that line must have. `mode`: path to the modes it may have, links not followed. `owner`:
-    path to owner. `sysctl`: running values. `listen`: no such address. `unit`: name to a list of states.
-    """
-    paths = wanted.get("in", "")
+
+def _about(found: list[str], pattern: str) -> list[str]:
+    return [line for line in found if re.search(pattern, line)] or [""]
+
+
+def _modes(host: Host, wanted: Mapping[str, str]) -> bool:
+    return all(
+        re.fullmatch(wanted[pattern], file.mode)
+        for pattern in wanted
+        for path, file in host.files.items()
+        if file.type != "dir" and re.fullmatch(pattern, path)
+    )
+
+
+STATES: Mapping[str, Callable[[Host, Any], bool]] = {
+    "mode": _modes,
+    "exists": lambda host, path: path in host.files,
+    "gone": lambda host, path: path not in host.files,
+    "sysctl": lambda host, wanted: all(host.sysctl.get(key) == str(value) for key, value in wanted.items()),
+    "options": lambda host, wanted: all(
+        path in host.mounts and word in host.mounts[path].options for path, word in wanted.items()
+    ),
+    "enabled": lambda host, wanted: all(
+        name not in host.units or re.fullmatch(state, host.units[name].enabled)
+        for name, state in wanted.items()
+    ),
+    "active": lambda host, wanted: all(
+        name not in host.units or re.fullmatch(state, host.units[name].active)
+        for name, state in wanted.items()
+    ),
+    "no_unit": lambda host, pattern: (
+        not any(re.search(pattern, name) and unit.active == "active" for name, unit in host.units.items())
+    ),
+    "loaded": lambda host, pattern: any(re.search(pattern, rule) for rule in host.audit.rules),
+    "zone": lambda host, wanted: all(
+        re.search(pattern, str(host.firewalld.zones[name])) for name, pattern in wanted.items()
+    ),
+    "listens": lambda host, port: (
+        not any(item.port == port and not item.addr.startswith(("127.", "::1")) for item in host.listen)
+    ),
+}
+"""What is asked of paths and of what runs."""
+
+
+def checker(wanted: Mapping[str, Any]) -> Checker:
+    """What an entry of the table does; all its members must be content."""
 
     def content(host: Host) -> bool:
-        for kind in ("last", "first"):
-            if kind in wanted:
-                about = [x for x in lines(host, paths) if re.search(wanted[kind][0], x)] or [""]
-                if not re.search(wanted[kind][1], about[-1 if kind == "last" else 0]):
-                    return False
-        if "any" in wanted and not any(re.search(wanted["any"], x) for x in lines(host, paths)):
-            return False
-        if "never" in wanted and any(re.search(wanted["never"], x) for x in lines(host, paths)):
-            return False
-        if "once" in wanted and sum(bool(re.search(wanted["once"], x)) for x in lines(host, paths)) != 1:
-            return False
-        for path, modes in wanted.get("mode", {}).items():
-            if path not in host.files or host.files[path].mode not in modes:
-                return False
-        if any(host.files[path].owner != name for path, name in wanted.get("owner", {}).items()):
-            return False
-        if any(host.sysctl.get(key) != str(value) for key, value in wanted.get("sysctl", {}).items()):
-            return False
-        units = wanted.get("unit", {})
-        return all(
-            name not in host.units or [host.units[name].enabled, host.units[name].active][at] == state
-            for name, states in units.items()
-            for at, state in enumerate(states)
-            if state
-        )
+        found = list(lines(host, wanted.get("in", "")))
+        asked = [LINES[kind](found, wanted[kind]) for kind in LINES if kind in wanted]
+        return all(asked) and all(STATES[kind](host, wanted[kind]) for kind in STATES if kind in wanted)
 
     return content
 
@@ -215,7 +244,8 @@ def test_each_trap_catches_somebody_who_is_right_about_what_can_be_seen(name: st
     for view in VIEWS:
         said.append([not judge(view(host, hosts[1])) for host in hosts])
     for entry in table().get(name, ()):
-        said.append([checker(entry)(host) for host in hosts])
+        assert set(entry) <= {"in", *LINES, *STATES}
+        said.append([checker(filled(entry, words_of(spec), name))(host) for host in hosts])
     for number, words in enumerate(said):
         if number >= len(VIEWS):
             assert words[:2] == [False, True], f"{table()[name][number - len(VIEWS)]} is wrong at once"

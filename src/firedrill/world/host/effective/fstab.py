@@ -39,6 +39,6 @@ def option(options: Sequence[str], name: str) -> bool:
     for word in options:
         if word == name:
             state = True
-        elif word in (positive, "defaults"):
+        elif word == positive:
             state = False
     return state
