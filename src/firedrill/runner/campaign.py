@@ -78,7 +78,7 @@ class Campaign:
     async def _try(self, job: Job, writer: EpisodeWriter) -> tuple[Stage | None, Ending]:
         stage: Stage | None = None
         try:
-            stage = await self.staging.get(job.key.scenario)
+            stage = await self.staging.get(job.key.scenario, self._ahead(job.key.scenario))
             return stage, await attempt(job, stage, writer, self.settings, self.open_workspace)
         except (InfrastructureError, OSError) as error:
             ours = InfrastructureError(str(error))
@@ -90,6 +90,12 @@ class Campaign:
                 # the agent cannot work as it is configured: every episode of it would fail
                 raise
             return None, Ending(Outcome.INFRASTRUCTURE_ERROR, str(error))
+
+    def _ahead(self, scenario: str) -> str | None:
+        """The next scenario of the queue; None where episodes go one by one."""
+        if self.settings.workers < 2:
+            return None
+        return next((job.key.scenario for job in self._queue if job.key.scenario != scenario), None)
 
     def _again(self, job: Job, reason: str) -> None:
         job.troubles.append(reason)
