@@ -94,11 +94,18 @@ def _carry(world: World, record: history.Record, start: int, end: int) -> Sequen
     if record.run.plan.style != "ztunnel":
         return ()
     requests = requests_of(world)
-    if requests is None:
+    if requests is None or not _noted(world, requests.ticks(start // lines.MS, -(-end // lines.MS))):
         return ()
     from firedrill.world.telemetry.logs.proxies import ended
 
     return ended(requests, record.node, start, end)
+
+
+def _noted(world: World, ticks: range) -> bool:
+    """Whether anything was the matter with connections; known before requests are made again."""
+    from firedrill.world.app import traffic
+
+    return any(traffic.record_of(world, number).inputs.topology.notes for number in ticks)
 
 
 def _murmur(_: World, record: history.Record, start: int, end: int) -> Sequence[lines.Line]:

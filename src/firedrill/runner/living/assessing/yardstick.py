@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from firedrill.world.world import World
 
 MINUTE_MS = 60_000
-PREPARED_MS = 15 * MINUTE_MS
-"""How far branches are run beforehand, from the agent's begin; most episodes are over by then."""
-EVERY_MS = 5 * MINUTE_MS
+PREPARED_MS = 21 * MINUTE_MS
+"""How far branches are run beforehand, from the agent's begin; the verification of most episodes is over by
+then, with the patience for alerts of those in which nobody acted."""
+_KEPT_MS = 3 * MINUTE_MS
 """How far apart the moments of the branch with nobody are that are kept; objects are compared at any."""
+EVERY_MS = 5 * MINUTE_MS
+"""How far apart the moments are at which a world is looked at that is run on until its verdict stands."""
 _AGAIN_MS, _PATIENCE_MS = 5_000, 120_000
 _FIELDS = ("text", "verb", "resource", "namespace", "name", "body", "patch_type", "subresource")
 
@@ -105,7 +108,7 @@ class Yardstick:
     def prepare(self) -> None:
         """Compute all that most episodes will ask for, so that processes forked from this one share it."""
         begin = self.incident.times.noticed // MINUTE_MS * MINUTE_MS
-        for passed in range(EVERY_MS, PREPARED_MS + 1, EVERY_MS):
+        for passed in range(_KEPT_MS, PREPARED_MS + 1, _KEPT_MS):
             self.nobody.at(begin + passed)
         if self.reference is not None:
             self.reference.at(begin + PREPARED_MS)
