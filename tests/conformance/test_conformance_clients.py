@@ -194,6 +194,7 @@ def test_ansible(served: kubectl_script.ServedWorld, config: Path, tmp_path: Pat
         "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"),
         "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote"),
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        "ANSIBLE_PIPELINING": "1",
         "K8S_AUTH_KUBECONFIG": str(config),
         "LC_ALL": "C.UTF-8",
     }
