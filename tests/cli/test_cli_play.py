@@ -106,6 +106,33 @@ def playing(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, A
             process.kill()
 
 
+async def look_from_outside(namespace: str, environment: dict[str, str]) -> None:
+    """An MCP client that starts `firedrill mcp playing`, as its configuration says."""
+    from mcp.client.client import Client
+    from mcp.client.stdio import StdioServerParameters
+
+    from firedrill.tools.live.catalog import LIVE_TOOLS
+
+    words = ["-m", "firedrill", "mcp", "playing"]
+    program = StdioServerParameters(command=sys.executable, args=words, env=environment)
+    async with asyncio.timeout(120), Client(program) as client:
+
+        async def ask(name: str, **arguments: Any) -> str:
+            result = await client.call_tool(name, arguments)
+            assert not result.is_error, result
+            return str(result.content[0].text)  # type: ignore[union-attr]
+
+        assert [tool.name for tool in (await client.list_tools()).tools] == list(LIVE_TOOLS)
+        fired = await ask("alerts")
+        assert namespace in fired
+        found = await ask("kubectl", command=f"kubectl get authorizationpolicies -n {namespace}")
+        assert "reviews-v3-callers" in found
+        assert float(await ask("metrics", query="count(up)")) > 5
+        assert await ask("wait", seconds=5)
+        refused = await client.call_tool("mitigation_report", {"changes": [], "summary": "nothing"})
+        assert refused.is_error
+
+
 @pytest.mark.slow
 @pytest.mark.elsewhere
 @pytest.mark.service
@@ -125,6 +152,7 @@ def test_a_person_takes_the_pager(
 
     seen, _ = kubectl("get", "authorizationpolicies").communicate(timeout=60)
     assert "reviews-v3-callers" in seen
+    asyncio.run(look_from_outside(namespace, environment))
     deleting = kubectl("delete", "authorizationpolicy", "reviews-v3-callers")
     question = ""
     while "[y/N" not in question:

@@ -14,13 +14,21 @@ from firedrill.core.errors import InputError
 
 if TYPE_CHECKING:
     from firedrill.tools import Toolbox
+    from firedrill.tools.mcp import Answering
 
+PLAYING = "playing"
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def mcp(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="the folder of one recorded incident")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|playing",
+            help="the folder of one recorded incident, or the incident that `firedrill play` has on",
+        ),
+    ],
     http: Annotated[
         bool, typer.Option("--http", help="serve on 127.0.0.1 instead of standard input and output")
     ] = False,
@@ -29,11 +37,15 @@ def mcp(
         list[str],
         typer.Option(help="withhold a modality (traces, topology ...); may be given more than once"),
     ] = [],  # noqa: B006
+    session: Annotated[
+        int | None, typer.Option(help="with playing: which, where several incidents are played")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the address as JSON (with --http)")] = False,
 ) -> None:
-    """Serve the tools over one recorded incident to an MCP client, until it leaves or an interrupt.
+    """Serve the tools over one incident to an MCP client, until it leaves or an interrupt.
 
-    The ground truth is not served.
+    Over a recording they only look. Over an incident that is being played they act too, within its
+    authority, and a report ends it as `firedrill answer` does. The ground truth is not served.
     """
     from firedrill.cli.run import check_modalities
     from firedrill.tools import RecordedEvidence, Toolbox
@@ -41,15 +53,31 @@ def mcp(
 
     require()
     check_modalities(without)
-    folder = _incident(path)
+    if path == PLAYING:
+        _refuse(bool(without), "--without", "it is withheld when an incident is staged")
+        asyncio.run(_played(session, port if http else None, as_json=as_json))
+        return
+    _refuse(session is not None, "--session", f"it says which incident of `{PLAYING}` is meant")
+    folder = _incident(Path(path))
     from firedrill.snapshot import open_incident
 
     with RecordedEvidence(open_incident(folder), frozenset(without)) as evidence:
         toolbox = Toolbox(evidence)
-        if http:
-            _serve_http(toolbox, port, as_json=as_json)
-        else:
-            asyncio.run(serve_stdio(toolbox))
+        asyncio.run(_serve_http(toolbox, port, as_json=as_json) if http else serve_stdio(toolbox))
+
+
+def _refuse(given: bool, field: str, problem: str) -> None:
+    if given:
+        raise InputError(problem, field=field, mend="leave it out")
+
+
+async def _played(number: int | None, port: int | None, *, as_json: bool) -> None:
+    """Serve the tools over what is being played; at a port, or on standard input and output for None."""
+    from firedrill.runner.playing import attached, find
+    from firedrill.tools.mcp import serve_stdio
+
+    async with attached(find(number)) as tools:
+        await (serve_stdio(tools) if port is None else _serve_http(tools, port, as_json=as_json))
 
 
 def _incident(path: Path) -> Path:
@@ -65,7 +93,7 @@ def _incident(path: Path) -> Path:
     return found[0].path
 
 
-def _serve_http(toolbox: Toolbox, port: int, *, as_json: bool) -> None:
+async def _serve_http(toolbox: Toolbox | Answering, port: int, *, as_json: bool) -> None:
     import uvicorn
 
     from firedrill.cli._listening import listen
@@ -84,4 +112,4 @@ def _serve_http(toolbox: Toolbox, port: int, *, as_json: bool) -> None:
         # a client that keeps a stream open must not keep the program from ending
         timeout_graceful_shutdown=1,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    await uvicorn.Server(config).serve(sockets=[listener])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from firedrill import __version__
 from firedrill.core.errors import FiredrillError, InputError
@@ -45,15 +46,59 @@ def require() -> None:
         ) from error
 
 
-def build_server(toolbox: Toolbox) -> Server[Any]:
+class Answering(Protocol):
+    """Tools that answer in the event loop in which they are served."""
+
+    @property
+    def instructions(self) -> str:
+        """What a client is told of all of them."""
+
+    @property
+    def looks_only(self) -> bool:
+        """Whether no call changes anything."""
+
+    def described(self) -> list[dict[str, Any]]:
+        """Every tool: name, description, inputSchema."""
+
+    async def call(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
+        """Answer one call; wrong ones too."""
+
+
+class _Recorded:
+    """The tools over a recording, each call in a thread."""
+
+    instructions = INSTRUCTIONS
+    looks_only = True
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        import anyio
+
+        self._toolbox = toolbox
+        self._gate = anyio.CapacityLimiter(AT_ONCE)
+
+    def described(self) -> list[dict[str, Any]]:
+        return schemas("mcp")
+
+    async def call(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
+        import anyio
+
+        # a caller that is gone need not be waited for: the query ends by its own bound
+        return await anyio.to_thread.run_sync(
+            _answer, self._toolbox, name, arguments, limiter=self._gate, abandon_on_cancel=True
+        )
+
+
+def build_server(toolbox: Toolbox | Answering) -> Server[Any]:
     """A server whose tools are those of ``toolbox``: same names, descriptions and parameters."""
-    import anyio
     import mcp_types as types
     from mcp.server.lowlevel import Server
 
-    gate = anyio.CapacityLimiter(AT_ONCE)
+    tools: Answering = _Recorded(toolbox) if isinstance(toolbox, Toolbox) else toolbox
     hints = types.ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+        read_only_hint=tools.looks_only,
+        destructive_hint=not tools.looks_only,
+        idempotent_hint=tools.looks_only,
+        open_world_hint=False,
     )
     listed = [
         types.Tool(
@@ -62,29 +107,25 @@ def build_server(toolbox: Toolbox) -> Server[Any]:
             input_schema=tool["inputSchema"],
             annotations=hints,
         )
-        for tool in schemas("mcp")
+        for tool in tools.described()
     ]
 
     async def list_tools(_context: Any, _params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=listed)
 
     async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        # a caller that is gone need not be waited for: the query ends by its own bound
-        result = await anyio.to_thread.run_sync(
-            _answer, toolbox, params.name, params.arguments, limiter=gate, abandon_on_cancel=True
-        )
-        return _wire(result)
+        return _wire(await tools.call(params.name, params.arguments))
 
     return Server(
         "firedrill",
         version=__version__,
-        instructions=INSTRUCTIONS,
+        instructions=tools.instructions,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
 
 
-async def serve_stdio(toolbox: Toolbox) -> None:
+async def serve_stdio(toolbox: Toolbox | Answering) -> None:
     """Serve one client over standard input and output until it closes them."""
     from mcp.server.stdio import stdio_server
 
@@ -93,7 +134,7 @@ async def serve_stdio(toolbox: Toolbox) -> None:
         await server.run(read, write, server.create_initialization_options())
 
 
-def http_application(toolbox: Toolbox, port: int) -> Starlette:
+def http_application(toolbox: Toolbox | Answering, port: int) -> Starlette:
     """An ASGI application that serves the tools at :data:`PATH` over streamable HTTP.
 
     Only requests to a loopback name with this ``port`` are answered, and none that a page of another
@@ -114,7 +155,7 @@ def http_application(toolbox: Toolbox, port: int) -> Starlette:
     )
 
 
-def _answer(toolbox: Toolbox, name: str, arguments: dict[str, Any] | None) -> ToolResult:
+def _answer(toolbox: Toolbox, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
     try:
         return toolbox.call(name, arguments)
     except (FiredrillError, OSError, MemoryError) as error:

@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from firedrill.core.errors import InfrastructureError, InputError
 from firedrill.runner.playing import Desk, Session, ask, find
+from firedrill.runner.playing.attaching import Attached, PlayedTools
 from firedrill.runner.playing.sessions import enter, folder
+from firedrill.tools.live.desk import Desk as LiveDesk
 
 GONE = 2**22 + 17
 """A number that no process has."""
@@ -54,6 +57,35 @@ async def test_who_waits_at_a_desk_that_closes_is_told(tmp_path: Path) -> None:
     assert "broken off" in (await waiting)["error"]
     with pytest.raises(InfrastructureError, match="cannot be reached"):
         ask(str(tmp_path / "desk"), {"text": "{}"})
+
+
+async def test_a_report_of_a_tool_is_an_answer(tmp_path: Path) -> None:
+    tools = LiveDesk(SimpleNamespace(alerts=()))
+    session = Session(os.getpid(), str(tmp_path / "desk"), "shop")
+    async with Desk(tmp_path / "desk") as desk:
+        played = PlayedTools(tools, session)
+        early = await played.call("mitigation_report", {"changes": [], "summary": "x"})
+        assert (early.error, desk.answered.done()) == (True, False)
+        done = await played.call("escalate", {"reason": "the disk is broken"})
+        assert not done.error, done.text
+        answer = await desk.answered
+        assert (answer["escalate"], answer["reason"]) == (True, "the disk is broken")
+        assert json.loads(answer["text"])["escalate_reason"] == "the disk is broken"
+        assert "has ended" in (await played.call("alerts", {})).text
+        played.close()
+        other = await PlayedTools(LiveDesk(tools.site), session).call(
+            "escalate", {"reason": "broken once more"}
+        )
+        assert other.error
+        assert "already" in other.text
+
+
+@pytest.mark.parametrize("text", ["", "users: []", "[", "users: [{user: {token: x}}]"])
+def test_what_is_no_kubeconfig_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kubeconfig").write_text(text)
+    session = Session(1, "", "shop", sockets=str(tmp_path), kubeconfig=str(tmp_path / "kubeconfig"))
+    with pytest.raises(InputError, match="not the kubeconfig"):
+        Attached(session)
 
 
 def test_sessions_of_programs_that_are_gone_are_forgotten(tmp_path: Path) -> None:

@@ -90,7 +90,15 @@ class HumanAgent:
         async with contextlib.AsyncExitStack() as stack:
             addresses = await stack.enter_async_context(forwarded(living))
             _write(self._file, living.kubeconfig(addresses["kubernetes"]))
-            session = sessions.Session(os.getpid(), str(self._desk.path), living.on_call.namespace)
+            session = sessions.Session(
+                os.getpid(),
+                str(self._desk.path),
+                living.on_call.namespace,
+                sockets=str(living.sockets["kubernetes"].parent),
+                kubeconfig=str(self._file.absolute()),
+                alerts=tuple(living.on_call.alerts),
+                authority=living.on_call.authority,
+            )
             stack.callback(sessions.enter(session).unlink, missing_ok=True)
             self._ring(Pager(living.on_call, addresses, self._file, session.pid))
             return await self._end()

@@ -12,6 +12,8 @@ from typing import Any
 from firedrill.core.errors import InputError
 from firedrill.suites._places import data_home
 
+_TEXTS = ("control", "namespace", "sockets", "kubeconfig", "authority")
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -21,11 +23,19 @@ class Session:
         pid: of the program that serves it; its name, too.
         control: the Unix socket that takes the answer.
         namespace: where the application runs.
+        sockets: the folder with the sockets of its APIs.
+        kubeconfig: the file that was written for it.
+        alerts: what somebody was called for.
+        authority: the name of the policy.
     """
 
     pid: int
     control: str
     namespace: str
+    sockets: str = ""
+    kubeconfig: str = ""
+    alerts: tuple[Mapping[str, Any], ...] = ()
+    authority: str = ""
 
     @property
     def alive(self) -> bool:
@@ -96,10 +106,13 @@ def _read(path: Path) -> Session | None:
         return None
     if not isinstance(found, Mapping):
         return None
-    pid, control, namespace = (found.get(name) for name in ("pid", "control", "namespace"))
-    if not isinstance(pid, int) or not isinstance(control, str) or not isinstance(namespace, str):
+    pid, alerts = found.get("pid"), found.get("alerts", [])
+    texts = {name: found.get(name, "") for name in _TEXTS}
+    if not isinstance(pid, int) or not isinstance(alerts, list) or not texts["control"]:
         return None
-    return Session(pid, control, namespace)
+    if not all(isinstance(text, str) for text in texts.values()):
+        return None
+    return Session(pid=pid, alerts=tuple(item for item in alerts if isinstance(item, Mapping)), **texts)
 
 
 __all__ = ["Session", "enter", "find", "folder", "sessions"]
