@@ -1,12 +1,13 @@
-"""Webhooks: the simulated cluster has no code behind them, but it knows when nobody could answer.
+"""Webhooks: the simulated cluster has no code behind most of them, but it knows when nobody could answer.
 
-One that is reached agrees with every request and changes nothing. The API server reaches a Service at its
-cluster address, as kubeadm and kind set it up. Source: `k8s.io/apiserver/pkg/admission/plugin/webhook`.
+One that is reached agrees with every request and changes nothing, unless a room answers for its Service.
+The API server reaches a Service at its cluster address, as kubeadm and kind set it up. Source:
+`k8s.io/apiserver/pkg/admission/plugin/webhook`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,14 +23,32 @@ _GROUP = "admissionregistration.k8s.io"
 _OWN = frozenset({f"mutatingwebhookconfigurations.{_GROUP}", f"validatingwebhookconfigurations.{_GROUP}"})
 
 
+Responder = Callable[[Attributes, Mapping[str, Any]], Sequence[str]]
+"""Called with the request and the webhook's entry: warnings; raises ApiError to refuse."""
+_RESPONDERS: dict[tuple[str, str], Responder] = {}
+
+
+def answer(namespace: str, service: str, responder: Responder) -> None:
+    """Let a room answer for the validating webhooks that lie behind a Service."""
+    _RESPONDERS[namespace, service] = responder
+
+
+def _answered(a: Attributes, hook: Mapping[str, Any]) -> Sequence[str]:
+    service = (hook.get("clientConfig") or {}).get("service") or {}
+    responder = _RESPONDERS.get((str(service.get("namespace")), str(service.get("name"))))
+    return responder(a, hook) if responder is not None else ()
+
+
 class _Webhooks(Base):
     resource = ""
     ignored = ""
+    judges = False
 
-    def ask(self, a: Attributes) -> None:
-        """Fail the request where a webhook that must answer cannot be reached."""
+    def ask(self, a: Attributes) -> list[str]:
+        """Warnings; fails the request where a webhook that must answer cannot be reached."""
+        warnings: list[str] = []
         if a.resource in _OWN or a.resource.startswith("validatingadmissionpolic"):
-            return
+            return warnings
         asked = 0
         for configuration in a.store.list(self.resource):
             for hook in configuration.get("webhooks") or ():
@@ -40,7 +59,10 @@ class _Webhooks(Base):
                     raise internal(f'failed calling webhook "{hook.get("name")}": {trouble}')
                 if trouble:
                     a.notes.setdefault(f"{self.ignored}index_{asked}", str(hook.get("name")))
+                elif self.judges and _RESPONDERS:
+                    warnings += _answered(a, hook)
                 asked += 1
+        return warnings
 
 
 def _concerns(a: Attributes, hook: Mapping[str, Any]) -> bool:
@@ -85,11 +107,11 @@ class ValidatingWebhook(_Webhooks):
     name = "ValidatingAdmissionWebhook"
     ignored = "failed-open.validating.webhook.admission.k8s.io/round_0_"
     resource = f"validatingwebhookconfigurations.{_GROUP}"
+    judges = True
 
-    def validate(self, a: Attributes) -> tuple[str, ...]:
+    def validate(self, a: Attributes) -> list[str]:
         """Ask them."""
-        self.ask(a)
-        return ()
+        return self.ask(a)
 
 
 def _trouble(a: Attributes, hook: Mapping[str, Any]) -> str:
