@@ -74,6 +74,7 @@ class EpisodeProcess:
             "now": self._now,
             "over": self._over,
             "pass": self._pass,
+            "standing": self._standing,
             "finish": self._finish,
         }
 
@@ -144,18 +145,25 @@ class EpisodeProcess:
         self._host.go_on(max(0, min(int(asked["ms"]), _MOST_MS)))
         return self._host.world.now
 
+    async def _standing(self, _: Mapping[str, Any]) -> bool:
+        """Whether the world is the one that the agent found: nothing was asked of it, and no time passed."""
+        return not (self._lines or self._spec.speed) and self._host.world.now == self._started_ms
+
     async def _finish(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Stop answering, run the verification and the forks, and say what they showed."""
         await self._host.close()
         if self._host.defects:
             raise InfrastructureError(f"the gateway has a defect: {self._host.defects[0]}")
+        named = [str(name) for name in asked["entities"]]
+        if asked.get("known"):
+            return self._scene.renamed(asked["known"], named).model_dump(mode="json")
         requests = sorted(self._lines, key=lambda line: line.at_ms)
         facts = self._scene.facts(
             self._host.world,
             started_ms=self._started_ms,
             limit_ms=self._spec.cap_ms,
             requests=requests,
-            prediction=[str(name) for name in asked["entities"]],
+            prediction=named,
         )
         if self._pricing is not None:
             prices = self._pricing.prices(self._scene.yard.baseline, requests)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from firedrill.core.scenario import Scenario
 from firedrill.core.topology import Edge, Topology
-from firedrill.runner.living.assessing import Yardstick, assess, steps_of
+from firedrill.runner.living.assessing import Yardstick, assess, intervene, steps_of
 
 if TYPE_CHECKING:
     import ssl
@@ -138,6 +138,13 @@ class Scene:
             prediction=prediction,
             escalation_expected=self.hand_over,
         )
+
+    def renamed(self, known: Mapping[str, Any], prediction: Sequence[str]) -> Facts:
+        """The facts of an episode that left the same world, with what this one's agent names as causes."""
+        from firedrill.core.living import Facts
+
+        found = Facts.model_validate(known)
+        return found.model_copy(update={"intervention": intervene(self.yard.trials, prediction)})
 
 
 def mapped(incident: Incident) -> tuple[Topology, tuple[str, ...]]:

@@ -26,6 +26,7 @@ from firedrill.core.living import Facts
 from firedrill.core.topology import Topology
 from firedrill.runner.living.furnishing import KUBECONFIG, addresses
 from firedrill.runner.living.protocol import Closed, EpisodeSpec, Message, pack, raised, read, receive, send
+from firedrill.runner.living.standing import Standing
 from firedrill.runner.living.withholding import unrecorded
 from firedrill.runner.settings import Settings
 from firedrill.sandbox.base import HOME
@@ -72,6 +73,7 @@ class LivingStage:
         steps: what mends it.
         hand_over: whether handing over to a person is the best act.
         cpu_seconds: that the simulation took.
+        standing: what became of it where nobody did anything.
     """
 
     def __init__(self, source: SuiteScenario, process: subprocess.Popen[bytes], link: socket.socket) -> None:
@@ -87,6 +89,7 @@ class LivingStage:
         self._process = process
         self._link = link
         self._turn = threading.Lock()
+        self.standing = Standing()
 
     @classmethod
     async def open(cls, source: SuiteScenario, settings: Settings) -> Self:
@@ -359,7 +362,15 @@ class LivingEpisode:
         Raises:
             InfrastructureError: the process broke.
         """
-        return Facts.model_validate(await self.finished(entities))
+        if not await self._ask({"do": "standing"}):
+            return Facts.model_validate(await self.finished(entities))
+
+        async def look(known: Message | None) -> Message:
+            found: Message = await self._ask({"do": "finish", "entities": list(entities), "known": known})
+            return found
+
+        key = repr({**self.spec.to_json(), "folder": "", "token": ""})
+        return Facts.model_validate(await self.stage.standing.found(key, look))
 
     async def finished(self, said: Sequence[str]) -> Any:
         """The same as plain data: what an episode leaves behind is its scene's to say.
