@@ -221,7 +221,7 @@ def _paths(kind: Kind, known: Definitions) -> Iterator[tuple[set[str], str, Obj]
         yield types, base, _item(collection, gvk, own, places)
     one = [verb for verb in ("get", "update", "patch", "delete") if verb in kind.verbs]
     if one:
-        yield types, f"{base}/{{name}}", _item(one, gvk, own, ["name", *places])
+        yield types, f"{base}/{{name}}", _item(one, gvk, own, ["name", *places], custom=kind.custom)
     if kind.namespaced and "list" in kind.verbs:
         yield types, f"{root}/{kind.plural}", _item(["list"], gvk, own, [])
     for part in kind.subresources.values():
@@ -231,11 +231,20 @@ def _paths(kind: Kind, known: Definitions) -> Iterator[tuple[set[str], str, Obj]
         verbs = [verb for verb in ("get", "create", "update", "patch") if verb in part.verbs]
         path = f"{base}/{{name}}/{part.name}"
         gvk_part = (part.group, part.version, part.kind)
-        yield {carried}, path, _item(verbs, gvk_part, carried, ["name", *places])
+        yield {carried}, path, _item(verbs, gvk_part, carried, ["name", *places], custom=kind.custom)
 
 
-def _item(verbs: Sequence[str], gvk: tuple[str, str, str], type_: str, places: Sequence[str]) -> Obj:
+def _item(
+    verbs: Sequence[str],
+    gvk: tuple[str, str, str],
+    type_: str,
+    places: Sequence[str],
+    *,
+    custom: bool = False,
+) -> Obj:
     out: Obj = {_OPERATIONS[verb][0]: _operation(verb, gvk, type_) for verb in verbs}
+    if custom and "patch" in out:  # objects without a type of their own have no strategic merge
+        out["patch"]["requestBody"]["content"].pop("application/strategic-merge-patch+json")
     if places:
         out["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "uniqueItems": True}}
