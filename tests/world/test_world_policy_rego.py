@@ -121,6 +121,13 @@ result := [array.flatten([[1], 2, [[3]]]), net.cidr_merge(["10.0.0.0/25", "10.0.
         ),
         ('result if not startswith(lower(input.name), "a")', {"name": 3}, True),
         ("result if { to_number(input.age, years); years == 3 }", {"age": "3"}, True),
+        ("result if { some x in input.pods; x }", {"pods": None}, False),
+        ("result if { every x in input.pods { x } }", {"pods": None}, False),
+        (
+            "result if count([1 | some x in input.a; some y in x.b]) == 1",
+            {"a": [{"b": [3]}, {"b": None}]},
+            True,
+        ),
         (
             'result if { net.cidr_intersects("10.0.0.0/8", input.net, yes); yes }',
             {"net": "10.1.0.0/16"},

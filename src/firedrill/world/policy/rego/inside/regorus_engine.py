@@ -142,6 +142,7 @@ class Prepared:
         self.strict = bool(request["strict"])
         self.data = request["data"]
         self.softened: set[str] = set()
+        self.looped = False
         engine, self.version, error = _read(request["modules"])
         self.about: Answer = {"version": self.version, "errors": [error] if error else []}
         if engine is None:
@@ -194,15 +195,25 @@ class Prepared:
         return first if "error" in answer else answer
 
     def _soften(self, error: Answer) -> bool:
-        """Guard the built-in function whose arguments made an error; False if it was none."""
+        """Guard what made an error: a loop over nothing, or a built-in function; False if it was neither."""
+        if not self.looped and "expects array/set/object" in error["message"]:
+            self.looped = True
+            return self._rewrite(rewriting.soften_loops(self.trees, self.version))
         for tree in self.trees:
             if tree["source"]["file"] == error["module"]:
                 name = rewriting.called_at(tree, error["row"], error["col"], self._soft)
                 if name:
                     self.softened.add(name)
-                    self._set(_engine(rewriting.soften(self.trees, name, self.known[name]), self.version))
-                    return True
+                    return self._rewrite(rewriting.soften(self.trees, name, self.known[name]))
         return False
+
+    def _rewrite(self, modules: list[list[str]]) -> bool:
+        try:
+            engine = _engine(modules, self.version)
+        except RuntimeError:
+            return False
+        self._set(engine)
+        return True
 
     def _soft(self, name: str) -> bool:
         return self.known.get(name, 0) > 0 and name not in self.softened and name not in NEVER_SOFT

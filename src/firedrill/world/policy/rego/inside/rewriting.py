@@ -3,7 +3,8 @@
 Rego's own engine leaves an expression undefined when a built-in function cannot work on its arguments
 (``to_number("x")``, ``startswith(1, "a")``); regorus stops with an error. ``soften`` rewrites the calls of
 one function to a guarded one that gives an array of one value or of none: indexing it is undefined where the
-real call would be. Places come from the syntax tree; nothing is searched in text.
+real call would be. ``soften_loops`` does the same for loops over null. Places come from the syntax tree;
+nothing is searched in text.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ Node = dict[str, Any]
 SOFT = "soft__"
 """Begins the names of guarded functions."""
 
+_ITEMS = f"{SOFT}items"
 _Edit = tuple[int, int, str]
 
 
@@ -85,6 +87,28 @@ def soften(trees: list[Node], name: str, arguments: int) -> list[list[str]]:
             edits += _soft(node, name)
         modules.append([tree["source"]["file"], _apply(text, edits).decode()])
     return modules
+
+
+def soften_loops(trees: list[Node], version: int) -> list[list[str]]:
+    """Modules in which `some … in` and `every … in` over null, a number or a text find nothing."""
+    modules = []
+    for tree in trees:
+        text = tree["source"]["contents"].encode()
+        edits: list[_Edit] = []
+        for kind, node in analysis.nodes(tree["ast"]):
+            over = node.get("collection") or node.get("domain") if kind in ("SomeIn", "Every") else None
+            if isinstance(over, dict) and not {"Array", "Set", "Object", "String"} & set(over):
+                start, end = _span(over)
+                edits += [(start, start, f"{_ITEMS}("), (end, end, ")")]
+        modules.append([tree["source"]["file"], _apply(text, edits).decode() + _helpers(version)])
+    return modules
+
+
+def _helpers(version: int) -> str:
+    kinds = ("array", "object", "set")
+    if version == 1:
+        return "".join(f"\n{_ITEMS}(v) := v if is_{kind}(v)\n" for kind in kinds)
+    return "".join(f"\n{_ITEMS}(v) = v {{ is_{kind}(v) }}\n" for kind in kinds)
 
 
 def guarded(call: Callable[..., Any]) -> Callable[..., list[Any]]:
