@@ -334,6 +334,28 @@ async def test_anthropic_messages(endpoints: Endpoints) -> None:
     ]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_on_call_a_message_has_the_moment_at_which_it_was_written(
+    endpoints: Endpoints, stream: bool
+) -> None:
+    now = [5_000]
+
+    async def think(ms: int) -> None:
+        now[0] += ms
+
+    async def moment() -> int:
+        return now[0]
+
+    async with opened(endpoints) as client:
+        meter = client.meter
+        meter.think, meter.moment, meter.token_ms = think, moment, 20.0
+        endpoints.answer = lambda _: events(*chat_chunks("ok")) if stream else JSONResponse(chat_answer("ok"))
+        assert (await client.chat(stream=stream)).status_code == 200
+    ((_, asked), (_, said)) = client.receipt.lines
+    assert "at_ms" not in asked
+    assert (said["content"], said["at_ms"]) == ("ok", 5_000 + 100 * 20)
+
+
 async def test_turn_cap_refuses_in_the_shape_of_the_protocol_and_marks_the_meter(
     endpoints: Endpoints,
 ) -> None:

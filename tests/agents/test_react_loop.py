@@ -354,7 +354,11 @@ async def test_usage_that_nobody_reports_is_estimated(make_episode: MakeEpisode,
     steps: list[Step] = [Say("", (output,), usage={}) for _ in range(8)]
     result = await play(episode, [*steps, Say("", (WRITE, finish()), usage={})], context_window=10_000)
     assert result.notes["summaries"] >= 1
-    assert result.notes["calls_without_usage"] == episode.meter.model_calls - result.notes["summaries"]
+    estimated = result.notes["calls_with_estimated_usage"]
+    assert estimated == episode.meter.model_calls - result.notes["summaries"]
+    # the commands alone are longer
+    assert episode.meter.tokens.output > estimated * len(output.arguments) / 5
+    assert episode.meter.tokens.input > 10_000
     assert result.notes["cost"].startswith("unknown")
 
 

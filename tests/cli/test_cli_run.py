@@ -300,6 +300,12 @@ def test_options_and_models_make_agents(
     ]
     assert requests[0].options == {}
     assert requests[1].options == options
+    mixed = _requests(["react", "crew-sre", "command:./x"], ["a/b"], {"iterations": 3, "top_p": 0.5, "x": 1})
+    assert [dict(item.options) for item in mixed] == [
+        {"top_p": 0.5, "x": 1},
+        {"iterations": 3, "top_p": 0.5, "x": 1},
+        {"x": 1},
+    ]
     assert _limits(None, None, None) is None
     limits = _limits(5, 0, 2.5)
     assert limits == Limits(turns=5, minutes=None, cost=2.5)

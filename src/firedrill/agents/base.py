@@ -51,6 +51,8 @@ class Meter:
     """The first cap that was hit; the episode ends with it, whoever hit it."""
     think: Callable[[int], Awaitable[None]] | None = None
     """Lets so many ms pass on a world's clock; None where thinking takes no virtual time."""
+    moment: Callable[[], Awaitable[int]] | None = None
+    """The moment by a world's clock, in ms since the Unix epoch; None where there is none."""
     token_ms: float = 0.0
     """What each token that a model writes takes of them."""
     _thought_ms: int = field(default=0, repr=False)

@@ -28,6 +28,7 @@ AGENTS: dict[str, str] = {
 EXPLOIT = "exploit:"
 """Before the names of agents that prove a benchmark by not passing it; see `firedrill.agents.exploits`."""
 _PREFIX = "command:"
+_OF_PROGRAMS = frozenset(("agent_dir", "base_url", "minutes", "model", "prices", "protocol", "toolbox"))
 _FILES = (".yaml", ".yml", ".json")
 
 
@@ -109,6 +110,24 @@ def create(spec: str, *, model: str | None = None, options: Mapping[str, Any] | 
 
         return SleuthAgent()
     raise _unknown(spec)
+
+
+def options_of(spec: str) -> frozenset[str]:
+    """The names of the options that an agent takes; none for one that takes none, or is not known."""
+    name = spec.partition(":")[0]
+    if name == "react":
+        from firedrill.agents import react
+
+        return frozenset(react.OPTIONS)
+    if name == "crew-sre":
+        from firedrill.agents import crew
+
+        return frozenset(crew.OPTIONS)
+    if spec.startswith(_PREFIX):
+        return _OF_PROGRAMS
+    if spec.endswith(_FILES):
+        return _OF_PROGRAMS | options_of("react")  # either may be described there
+    return frozenset()
 
 
 def _unknown(spec: str) -> InputError:

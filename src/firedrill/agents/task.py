@@ -134,7 +134,7 @@ def situation(living: OnCall) -> str:
     tokens = f", and each token that a model writes {living.token_s:g} s" if living.token_s else ""
     return Template(_read(_SITUATION)).substitute(
         {name: _plain(url) for name, url in living.addresses.items()},
-        alerts="\n\n".join(map(_alert, living.alerts)) or "Users complain; no alert fires.",
+        alerts=alerts(living),
         namespace=_plain(living.namespace),
         kubeconfig=living.kubeconfig,
         authority=_plain(living.authority),
@@ -169,6 +169,11 @@ def answer_section(task: Task) -> str:
     """What an agent on call hands in, and what counts."""
     example = json.dumps(LIVE_EXAMPLE, indent=2)
     return Template(_read(_ANSWER)).substitute(answer=task.answer, example=example)
+
+
+def alerts(living: OnCall) -> str:
+    """What fires, as whoever is called reads it."""
+    return "\n\n".join(map(_alert, living.alerts)) or "Users complain; no alert fires."
 
 
 def _alert(alert: Mapping[str, Any]) -> str:

@@ -193,13 +193,23 @@ def _requests(agents: Sequence[str], models: Sequence[str], options: dict[str, A
     plain = ("null", "oracle", "shotgun")
     requests = []
     for spec in agents:
+        own = _meant_for(spec, agents, options)
         if spec in plain:
             requests.append(AgentRequest(spec))
         elif models and ":" not in spec:
-            requests.extend(AgentRequest(spec, model, options) for model in models)
+            requests.extend(AgentRequest(spec, model, own) for model in models)
         else:
-            requests.append(AgentRequest(spec, models[0] if models else None, options))
+            requests.append(AgentRequest(spec, models[0] if models else None, own))
     return requests
+
+
+def _meant_for(spec: str, agents: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+    """The options without those that this agent does not take, and another one of the run does."""
+    from firedrill.agents.registry import options_of
+
+    own = options_of(spec)
+    others = {name for other in agents for name in options_of(other)} - own
+    return {name: value for name, value in options.items() if name.replace("-", "_") not in others}
 
 
 def _options(pairs: Sequence[str]) -> dict[str, Any]:

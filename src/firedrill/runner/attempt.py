@@ -142,6 +142,7 @@ async def attempt(
             living.put = worlds.put
             stack.push_async_callback(living.close)
             meter.think, meter.token_ms = living.spend, living.costs.token_ms
+            meter.moment = living.now
             if job.entrant.needs_workspace:
                 view, spec = _furnished(living, stage, view, spec)
         workspace: Workspace = NoWorkspace()

@@ -68,6 +68,14 @@ def refuse_strangers(
             field="--agent",
             mend="write recorded incidents with `firedrill suite export SUITE --format itbench-aa DIR`",
         )
+    recorded = [item.id for item in chosen if item.scenario.environment.backend == "snapshot"]
+    actors = [item.agent.name for item in entrants if not item.looks_back]
+    if recorded and actors:
+        raise InputError(
+            f"{', '.join(actors)} asks and changes living worlds, and {recorded[0]} is a recorded incident",
+            field="--agent",
+            mend="use react or command:… with --toolbox shell or full, or choose scenarios of worlds",
+        )
     if living:
         from firedrill.runner.living.withholding import Withheld
 

@@ -73,6 +73,11 @@ class Entrant:
         """Whether the agent can be put on a living world; those that say nothing of it cannot."""
         return bool(getattr(self.agent, "acts", False))
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether the agent can be put on recorded incidents; those that say nothing of it can."""
+        return bool(getattr(self.agent, "looks_back", True))
+
     async def run(self, key: EpisodeKey, episode: Episode) -> AgentResult:
         """Let the agent work on an episode."""
         if self.solve is not None:

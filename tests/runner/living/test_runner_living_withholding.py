@@ -97,6 +97,17 @@ def test_whoever_runs_commands_on_a_world_needs_the_sandbox() -> None:
         refuse_unready([item("snapshot"), item("world")], [null, program], bare)
 
 
+def test_who_only_acts_is_refused_on_recordings() -> None:
+    options = {"base_url": "http://127.0.0.1:1/v1"}
+    react = entrant(AgentRequest("react", "scripted/x", {**options, "toolbox": "live"}))
+    crew = entrant(AgentRequest("crew-sre", "scripted/x", options))
+    program = entrant(AgentRequest("command:bash -c true", None, {"toolbox": "live"}))
+    for one in (react, crew, program):
+        refuse_strangers([item("world")], [one], [])
+        with pytest.raises(InputError, match="recorded incident"):
+            refuse_strangers([item("world"), item("snapshot")], [one], [])
+
+
 def test_a_share_is_for_living_worlds() -> None:
     refuse_strangers([item("world")], [], ["traces:0.5", "events"])
     refuse_strangers([item("snapshot")], [], ["topology"])

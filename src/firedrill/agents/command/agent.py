@@ -72,6 +72,11 @@ class CommandAgent:
         """Whether it can be put on living worlds, where the toolbox of recordings has nothing to read."""
         return self.toolbox != "full"
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether it can be put on recorded incidents, where the tools of worlds have nothing to ask."""
+        return self.toolbox != "live"
+
     def config(self) -> dict[str, Any]:
         """Everything that shapes its behaviour, without keys."""
         models = {}

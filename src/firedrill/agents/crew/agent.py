@@ -51,6 +51,8 @@ class CrewAgent:
     iterations: int = ITERATIONS
     privileged: bool = False
     acts: bool = True
+    looks_back: bool = False
+    """Recorded incidents cannot be asked and changed."""
 
     @property
     def name(self) -> str:

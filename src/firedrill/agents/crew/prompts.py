@@ -11,6 +11,7 @@ from typing import Any
 
 from firedrill.agents.base import OnCall
 from firedrill.agents.react.prompts import Prompts, load_live
+from firedrill.agents.task import alerts
 from firedrill.core.digest import digest_of
 
 VERSION = "crew-v1"
@@ -37,7 +38,7 @@ def situation(prompts: Prompts, living: OnCall, now: str) -> str:
     """What both are told of the incident."""
     return prompts.text(
         "situation",
-        alerts="\n\n".join(map(_alert, living.alerts)) or "Users complain; no alert fires.",
+        alerts=alerts(living),
         namespace=living.namespace,
         now=now,
         read=f"{living.read_s:g}",
@@ -45,11 +46,6 @@ def situation(prompts: Prompts, living: OnCall, now: str) -> str:
         token=f"{living.token_s:g}",
         minutes=f"{living.minutes:g}",
     )
-
-
-def _alert(alert: Mapping[str, Any]) -> str:
-    labels = ", ".join(f"{key}={item}" for key, item in alert["labels"].items() if key != "alertname")
-    return f"**{alert['name']}** fires since {alert['fired']}: {alert['description']}\n({labels})"
 
 
 def found(prompts: Prompts, diagnosis: Mapping[str, Any] | None) -> str:

@@ -17,6 +17,8 @@ Protocol = Literal["chat", "responses", "anthropic"]
 """OpenAI chat completions, OpenAI responses, Anthropic messages."""
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
+CHARS_PER_TOKEN = 4
+"""Where an endpoint does not tell: bytes of a request, and characters of an answer."""
 _LINE_LIMIT = 8_000_000
 _COUNT_LIMIT = 10**12
 

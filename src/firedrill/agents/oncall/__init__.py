@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from firedrill.agents.oncall.duty import Shift
 
 
-async def work_shift(site: Living, say: Callable[[str, str], None]) -> Shift:
+async def work_shift(site: Living, say: Callable[[str, str], Awaitable[None]]) -> Shift:
     """Work on an incident from the alert to the end.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -43,6 +43,10 @@ _ACTED = (Ground.CHANGE, Ground.EXPERIMENT, Ground.CONTRADICTION, Ground.REFUSAL
 _MACHINE = "cluster/Node/"
 
 
+async def _silent(title: str, text: str) -> None:
+    """Tells nobody."""
+
+
 @dataclass
 class Shift:
     """What happened in one episode.
@@ -56,7 +60,7 @@ class Shift:
     """
 
     asker: Asker
-    say: Callable[[str, str], None] = lambda title, text: None
+    say: Callable[[str, str], Awaitable[None]] = _silent
     diagnoses: list[Diagnosis] = field(default_factory=list)
     tried: list[Done] = field(default_factory=list)
     cleared: bool = False
@@ -103,7 +107,9 @@ class Shift:
         before = past(found, settings.past_s)
         self.diagnoses.append(await asyncio.to_thread(_investigated, found, before, handled))
         onset = self.diagnoses[0].case.onset
-        self.say("Look", f"look {number + 1}: {len(found.all())} objects, {self.asker.count} requests so far")
+        await self.say(
+            "Look", f"look {number + 1}: {len(found.all())} objects, {self.asker.count} requests so far"
+        )
         return Scene(
             found, before, onset.replace(tzinfo=UTC).timestamp() if onset else found.onset or found.now
         )
@@ -158,7 +164,7 @@ class Shift:
         hand = Hand(self.asker)
         done = await hand.do(step)
         self.tried.append(done)
-        self.say("Step", f"{step.what}\nbecause {step.why}\n{done.refused or 'done'}")
+        await self.say("Step", f"{step.what}\nbecause {step.why}\n{done.refused or 'done'}")
         if done.refused:
             return
         moment = datetime.fromtimestamp(await self.asker.site.now() / 1000, UTC)
@@ -206,7 +212,7 @@ class Shift:
             if _experiment(done.step):
                 continue
             await hand.undo(done)
-            self.say("Taken back", done.step.what)
+            await self.say("Taken back", done.step.what)
 
 
 def _experiment(step: Step) -> bool:

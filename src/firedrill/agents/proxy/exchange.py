@@ -14,7 +14,7 @@ import httpx
 from firedrill import __version__
 from firedrill.agents.base import Meter
 from firedrill.agents.models.trouble import classify
-from firedrill.agents.models.usage import read_usage
+from firedrill.agents.models.usage import CHARS_PER_TOKEN, read_usage
 from firedrill.agents.proxy.ledger import Ledger
 from firedrill.agents.proxy.reply import Head, Reply
 from firedrill.agents.proxy.settings import ProxySettings
@@ -25,7 +25,6 @@ from firedrill.core.episode import Tokens
 from firedrill.core.errors import FiredrillError, InfrastructureError, InputError
 
 _ACCOUNT = ("key", "quota", "model")
-_CHARS_PER_TOKEN = 4
 _RETURNED = ("retry-after", "retry-after-ms", "x-should-retry")
 _JSON = {"content-type": "application/json"}
 _STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache"}
@@ -73,6 +72,8 @@ class Exchange:
         self._accepted = False
         self._held: bytes | None = None
         self._counted = number is None
+        self._written = False
+        self._tokens = Tokens()
 
     async def run(self) -> None:
         """Make the call.
@@ -157,8 +158,7 @@ class Exchange:
         answer = _object(body)
         if answer is None:
             raise self._failure(502, "bad_answer", "the answer is not JSON")
-        self._count(answer)
-        await self._shared.meter.settle()
+        await self._settle(answer)
         self._reply.start(Head(200, body, _JSON))
 
     async def _stream(self, response: httpx.Response) -> None:
@@ -172,8 +172,7 @@ class Exchange:
                 await self._event(event)
         if rest := splitter.rest():
             await self._event(rest)
-        self._count(self._assembler.answer())
-        await self._shared.meter.settle()
+        await self._settle(self._assembler.answer())
         await self._hold(None)
         await self._reply.put(None)
 
@@ -204,8 +203,21 @@ class Exchange:
             self._shared.ledger.close(self._number, notice=f"no answer: {failure}")
         await self._reply.cut()
 
+    async def _settle(self, answer: Mapping[str, Any]) -> None:
+        """Count a whole answer, let the time pass that it takes, and write it down with the moment."""
+        meter = self._shared.meter
+        self._spend(answer)
+        await meter.settle()
+        moment = {} if meter.moment is None else {"at_ms": await meter.moment()}
+        self._write(answer, moment=moment)
+
     def _count(self, answer: Mapping[str, Any], why: str = "") -> None:
-        """Add the call to the meter and the ledger, once; ``why`` it is not whole.
+        """Add the call to the meter and the ledger, once; ``why`` it is not whole."""
+        self._spend(answer, why)
+        self._write(answer, why)
+
+    def _spend(self, answer: Mapping[str, Any], why: str = "") -> None:
+        """Add the call to the meter, once.
 
         Without usage from the endpoint, a token is taken to be four bytes of the request or four
         characters of the answer.
@@ -219,9 +231,9 @@ class Exchange:
         cost = shared.settings.prices.cost_of(call.upstream.label, reading)
         if why or not reading.reported:
             shared.estimated += 1
-            written = math.ceil(self._assembler.size / _CHARS_PER_TOKEN)
+            written = math.ceil(self._assembler.size / CHARS_PER_TOKEN)
             tokens = Tokens(
-                input=tokens.input or math.ceil(len(call.body) / _CHARS_PER_TOKEN),
+                input=tokens.input or math.ceil(len(call.body) / CHARS_PER_TOKEN),
                 output=max(tokens.output, written),
                 cached=tokens.cached,
                 reasoning=tokens.reasoning,
@@ -234,10 +246,20 @@ class Exchange:
             problem = f"a cost cap needs a price, and nothing says what {call.upstream.label} costs"
             mend = "add the model to a price file (--prices), or leave out the cap"
             self._blame(InputError(problem, field="cost", mend=mend), halt=True)
-        said = reply_said(call.protocol, answer) or [Said("message", "assistant")]
-        shared.meter.tool_calls += sum(len(each.calls) for each in said)
-        usage = tokens.model_dump(exclude_defaults=True)
-        shared.ledger.close(self._number, said, notice=why, model=call.upstream.label, usage=usage)
+        self._tokens = tokens
+
+    def _write(
+        self, answer: Mapping[str, Any], why: str = "", moment: Mapping[str, int] | None = None
+    ) -> None:
+        """Add the call to the ledger, once."""
+        if self._written or self._number is None:
+            return
+        self._written = True
+        said = reply_said(self._call.protocol, answer) or [Said("message", "assistant")]
+        self._shared.meter.tool_calls += sum(len(each.calls) for each in said)
+        usage = self._tokens.model_dump(exclude_defaults=True)
+        label = self._call.upstream.label
+        self._shared.ledger.close(self._number, said, notice=why, model=label, usage=usage, **(moment or {}))
 
     def _blame(self, fault: FiredrillError | None, *, halt: bool = False) -> None:
         if not self._shared.halt.is_set():

@@ -98,6 +98,11 @@ class ReactAgent:
         """Whether it can be put on living worlds, where the toolbox of recordings has nothing to read."""
         return self.toolbox in ON_WORLDS
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether it can be put on recorded incidents, where the tools of worlds have nothing to ask."""
+        return self.toolbox not in ("live", "nl")
+
     def _prompts(self, *, live: bool = False) -> Prompts:
         if live:
             return load_live(toolbox=self.toolbox in ("live", "nl"))
@@ -184,7 +189,7 @@ class ReactAgent:
         if self.window_source == "default":
             notes["context_window"]["note"] = "no table knows this model: a cautious default was used"
         if loop.unreported:
-            notes["calls_without_usage"] = loop.unreported
+            notes["calls_with_estimated_usage"] = loop.unreported
         if episode.meter.cost is None:
             notes["cost"] = "unknown: neither the endpoint nor the price table says"
         return notes

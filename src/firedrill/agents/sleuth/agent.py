@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.agents.base import AgentError, AgentResult, Episode
@@ -13,6 +14,8 @@ from firedrill.core.outcome import Outcome
 
 if TYPE_CHECKING:
     from firedrill.agents.oncall.duty import Shift
+
+_NO_MOMENT: Mapping[str, int] = {}
 
 
 class SleuthAgent:
@@ -61,13 +64,16 @@ async def _on_call(episode: Episode) -> AgentResult:
     episode.meter.check()
     episode.meter.take_turn()
 
-    def say(title: str, text: str) -> None:
-        episode.receipt.append("message", role="assistant", content=f"{title}\n{text}")
+    living = episode.living
 
-    shift = await work_shift(episode.living, say)
+    async def say(title: str, text: str) -> None:
+        at_ms = await living.now()
+        episode.receipt.append("message", at_ms=at_ms, role="assistant", content=f"{title}\n{text}")
+
+    shift = await work_shift(living, say)
     diagnosis = concluded(shift)
     if diagnosis is not None:
-        _tell(episode, diagnosis)
+        _tell(episode, diagnosis, {"at_ms": await living.now()})
     found = submission(shift)
     if found is None or diagnosis is None:
         return AgentResult(Outcome.NO_SUBMISSION, reason="nothing in the evidence is suspicious")
@@ -88,9 +94,9 @@ def _done(shift: Shift) -> dict[str, Any]:
     }
 
 
-def _tell(episode: Episode, diagnosis: Diagnosis) -> None:
+def _tell(episode: Episode, diagnosis: Diagnosis, moment: Mapping[str, int] = _NO_MOMENT) -> None:
     for title, text in steps(diagnosis):
-        episode.receipt.append("message", role="assistant", content=f"{title}\n{text}")
+        episode.receipt.append("message", **moment, role="assistant", content=f"{title}\n{text}")
     for name, clue in exhibits(diagnosis):
         when = clue.time.isoformat(sep=" ", timespec="seconds") if clue.time else ""
         episode.receipt.append("evidence", id=name, file=clue.file, time=when, text=clue.text)
