@@ -29,9 +29,11 @@ def list_suites(as_json: _AS_JSON = False) -> None:
     """Show the suites that come along, those that were added, and the data sets that can be fetched."""
     from firedrill import suites
     from firedrill.cli import _running
+    from firedrill.suites.compliance import opening as compliance
     from firedrill.suites.living.packaged import packaged_head, packaged_names
 
     packaged = [dict(packaged_head(name)) for name in packaged_names()]
+    packaged += [compliance.head(name) for name in compliance.suite_names()]
 
     entries = suites.list_suites()
     known = suites.data_sets()

@@ -51,14 +51,18 @@ def open_suite(spec: str | Path) -> Suite:
 
 def _packaged(spec: str) -> Suite | None:
     """The suite of that name, or `name@version`, that comes with Firedrill."""
+    from firedrill.suites.compliance import opening as compliance
     from firedrill.suites.living.packaged import packaged_head, packaged_names
 
     name, _, version = spec.partition("@")
-    if name not in packaged_names():
+    if name not in (*packaged_names(), *compliance.suite_names()):
         return None
-    own = str(packaged_head(name)["version"])
+    of_compliance = name in compliance.suite_names()
+    own = compliance.VERSION if of_compliance else str(packaged_head(name)["version"])
     if version and version != own:
         raise InputError(f"the suite {name} comes in version {own}, not {version}", mend=f"take {name}@{own}")
+    if of_compliance:
+        return compliance.open_compliance(name)
     from firedrill.suites.living.opening import open_packaged
 
     return open_packaged(name)

@@ -65,11 +65,12 @@ def find(spec: str) -> Entry | None:
 
 def unknown(spec: str) -> InputError:
     """The error for a name that is neither registered nor a path."""
+    from firedrill.suites.compliance.opening import suite_names
     from firedrill.suites.living.packaged import packaged_names
 
     entries = list_suites()
     names = sorted({entry.name for entry in entries} | {entry.label for entry in entries})
-    names += packaged_names()
+    names += [*packaged_names(), *suite_names()]
     close = difflib.get_close_matches(spec, names, n=1)
     if close:
         mend = f"did you mean {close[0]!r}?"

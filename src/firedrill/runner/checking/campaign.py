@@ -20,6 +20,7 @@ from firedrill.core.errors import FiredrillError, InfrastructureError, InputErro
 from firedrill.runner.checking.living import check_living
 from firedrill.runner.checking.model import Checked
 from firedrill.runner.checking.recorded import check_recorded
+from firedrill.runner.staging import assesses
 
 if TYPE_CHECKING:
     from firedrill.suites.model import Suite, SuiteScenario
@@ -163,7 +164,11 @@ class _Check:
         raise AssertionError  # the last try returns or raises
 
     async def _check(self, source: SuiteScenario) -> Checked:
-        if source.scenario.environment.backend == "world":
+        if assesses(source):
+            from firedrill.runner.checking.assessing import check_assessment
+
+            found = await check_assessment(source, self._wanted.exploits)
+        elif source.scenario.environment.backend == "world":
             found = await check_living(
                 source, self._wanted.exploits, said=lambda text: self._say(f"{source.id}: {text}")
             )

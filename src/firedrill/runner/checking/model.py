@@ -18,6 +18,7 @@ POINTS: Mapping[str, str] = {
     "oracle": "the reference repair passes, or handing over is right",
     "shotgun": "naming everything does not pass",
     "exploits": "no exploit passes",
+    "traps": "each trap of an assessment catches an artefact that falls for it",
     "lint": "the linter finds no error",
 }
 """All points, with what has to hold, in the order of the table."""

@@ -14,6 +14,7 @@ from firedrill.core.topology import Topology
 from firedrill.runner.compliance.packing import asked
 from firedrill.suites.compliance.loading import policies_of, visible
 from firedrill.suites.compliance.opening import spec_of
+from firedrill.suites.compliance.patching import entity
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 NODES = 2
 _SEED = 7
 _SETTLE_MS = 180_000
+_MOMENT_MS = 5_000
+"""In which a new namespace has got what pods need."""
 _WARM = (
     "firedrill.runner.living.episode",
     "firedrill.tools.authority.deciding",
@@ -128,7 +131,6 @@ def make_visible(
         InputError: an object is refused by the API.
     """
     from firedrill.world.build import apply_manifests, make_world
-    from firedrill.world.kube import programs
 
     world = make_world(_SEED, nodes=NODES, age_days=1)
     if kyverno:
@@ -136,17 +138,35 @@ def make_visible(
 
         install(world)
         world.run_for(_SETTLE_MS)
-    there = {
-        f"cluster/Namespace/{item['metadata']['name']}" for item in world.cluster.store.list("namespaces")
-    }
-    wanted = [item for item in objects if f"cluster/{item['kind']}/{item['metadata']['name']}" not in there]
-    programs.learn(world, wanted)
-    apply_manifests(world, wanted, source=source)
+    fill(world, objects, source)
     if policies:
         world.run_for(_SETTLE_MS)
         apply_manifests(world, policies, source=source)
     world.run_for(_SETTLE_MS)
     return world
+
+
+def fill(world: World, objects: Iterable[dict[str, Any]], source: str) -> None:
+    """Create objects that are not there yet; namespaces first, so that they are ready for pods.
+
+    Raises:
+        InputError: an object is refused by the API.
+    """
+    from firedrill.world.build import apply_manifests
+    from firedrill.world.kube import programs
+
+    there = set(_ids(world))
+    wanted = [item for item in objects if entity(item) not in there]
+    spaces = {str(item["metadata"].get("namespace") or "default") for item in wanted}
+    known = [item for item in wanted if item["kind"] == "Namespace"]
+    spaces -= {item["metadata"]["name"] for item in known}
+    made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(spaces)]
+    apply_manifests(world, [*known, *(item for item in made if entity(item) not in there)], source=source)
+    world.run_for(_MOMENT_MS)
+    there = set(_ids(world))
+    rest = [item for item in wanted if entity(item) not in there]
+    programs.learn(world, rest)
+    apply_manifests(world, rest, source=source)
 
 
 def _ids(world: World) -> Iterable[str]:
