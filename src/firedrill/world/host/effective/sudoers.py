@@ -111,4 +111,4 @@ def rules(tree: Tree) -> list[Line]:
 def tags(rule: str) -> set[str]:
     """The tags (NOPASSWD, SETENV …) of a rule's commands; an escaped colon is part of a command."""
     _, _, commands = rule.partition("=")
-    return set(re.findall(r"(?:^|[,\s:)=])([A-Z_]+)\s*(?<!\\):", commands))
+    return set(re.findall(r"(?:^|(?<=[,\s:)=]))([A-Z_]+)\s*(?<!\\):", commands))
