@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from firedrill.core.errors import InputError
+from firedrill.world.sim.tables import table
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _OBJECT = "kubernetesObject"
@@ -53,9 +51,8 @@ class Naming:
 @cache
 def itbench_namings() -> Mapping[str, Naming]:
     """All of ITBench's ids, sorted."""
-    text = files("firedrill.faults").joinpath("data", "itbench.yaml").read_text("utf-8")
     out = {}
-    for name, item in sorted(yaml.safe_load(text).items()):
+    for name, item in sorted(table("firedrill.faults", "itbench.yaml").items()):
         paths = {key: path for kind in item["takes"] for key, path in _PLACES[kind].items()}
         paths |= item.get("from") or {}
         out[name] = Naming(name, item.get("mechanism") or name, paths, item.get("sets") or {})

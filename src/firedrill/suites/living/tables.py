@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
-import yaml
+from firedrill.world.sim.tables import table as packaged
 
 Document = dict[str, Any]
 _NAMESPACES = {
@@ -39,8 +38,7 @@ class Row:
 @cache
 def rows(table: str) -> tuple[Row, ...]:
     """The rows of `itbench-sre` or `sre-paper`."""
-    place = resources.files("firedrill.suites").joinpath("data", "living", f"{table}.yaml")
-    data = yaml.safe_load(place.read_text("utf-8"))
+    data = packaged("firedrill.suites", f"living/{table}.yaml")
     return tuple(
         Row(str(row["id"]), row.get("complexity", ""), _specification(row, data["application"]))
         for row in data["rows"]

@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
-
-import yaml
 
 from firedrill.world.kube import quantity
 from firedrill.world.kube.objects import Obj
 from firedrill.world.sim.clock import epoch_ms
+from firedrill.world.sim.tables import table
 from firedrill.world.telemetry import labels as label_sets
 from firedrill.world.telemetry.labels import Labels
 
@@ -64,9 +62,8 @@ class Room(NamedTuple):
 @cache
 def families() -> Mapping[str, tuple[tuple[Family, ...], ...]]:
     """By resource the families whose rows are kept together: all steady ones first, then each that is not."""
-    text = files("firedrill.world.telemetry.producers").joinpath("data/objects.yaml").read_text("utf-8")
     out = {}
-    for resource, entry in yaml.safe_load(text).items():
+    for resource, entry in table("firedrill.world.telemetry.producers", "objects.yaml").items():
         found = [_family(one, entry["labels"]) for one in entry["families"]]
         steady = tuple(one for one in found if not one.own)
         out[resource] = (steady, *((one,) for one in found if one.own))

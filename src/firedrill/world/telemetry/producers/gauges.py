@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from firedrill.world.sim.tables import table
 from firedrill.world.telemetry import labels as label_sets
 
 if TYPE_CHECKING:
@@ -56,8 +54,7 @@ class Gauges:
 @cache
 def document() -> Mapping[str, Any]:
     """`data/machines.yaml`."""
-    text = files("firedrill.world.telemetry.producers").joinpath("data/machines.yaml").read_text("utf-8")
-    found: Mapping[str, Any] = yaml.safe_load(text)
+    found: Mapping[str, Any] = table("firedrill.world.telemetry.producers", "machines.yaml")
     return found
 
 

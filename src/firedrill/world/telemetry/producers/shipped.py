@@ -8,9 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from firedrill.core.errors import InputError
+from firedrill.world.sim.tables import table
 from firedrill.world.telemetry.rules import read_rules
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 @cache
 def _index() -> Mapping[str, Any]:
-    text = files("firedrill.world.telemetry").joinpath("data/rules/index.yaml").read_text("utf-8")
-    found: Mapping[str, Any] = yaml.safe_load(text)
+    found: Mapping[str, Any] = table("firedrill.world.telemetry", "rules/index.yaml")
     return found
 
 

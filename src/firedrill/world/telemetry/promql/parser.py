@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
-import yaml
-
+from firedrill.world.sim.tables import table
 from firedrill.world.telemetry.labels import NAME, quoted
 from firedrill.world.telemetry.matching import Matcher, Op
 from firedrill.world.telemetry.promql import lexer, typing_rules
@@ -61,10 +59,9 @@ class Signature(NamedTuple):
 @lru_cache(maxsize=1)
 def signatures() -> Mapping[str, Signature]:
     """All functions by name."""
-    text = files(__package__).joinpath("data", "functions.yaml").read_text(encoding="utf-8")
     return {
         name: Signature(tuple(entry["args"]), entry.get("optional", 0), entry.get("returns", "vector"))
-        for name, entry in yaml.safe_load(text).items()
+        for name, entry in table("firedrill.world.telemetry.promql", "functions.yaml").items()
     }
 
 
