@@ -111,8 +111,11 @@ def _played(host: Host, argv: list[str], files: Mapping[str, bytes], limits: Hos
         return Reply(given.stdout.encode(), given.stderr.encode(), given.code, given.instead)
 
     present = frozenset(path.name for path in (require().path / "usr" / "bin").iterdir())
-    tree = entries(host, commands(), present)
-    outcome: Outcome = run(tree, files, argv, {**ENVIRONMENT, "PWD": HOME}, host.hostname, asked, limits)
+    tree = entries(host, commands(host), present)
+    environment = {**ENVIRONMENT, "PWD": HOME}
+    if argv[0].endswith("ansible-playbook"):
+        environment["HOST_PRELOAD"] = environment.pop("LD_PRELOAD")
+    outcome: Outcome = run(tree, files, argv, environment, host.hostname, asked, limits)
     return Played(
         outcome.code, outcome.stdout, outcome.stderr, outcome.files, tuple(outcome.changed), tuple(gaps),
         outcome.stopped, outcome.seconds,

@@ -40,9 +40,11 @@ def _stubs() -> dict[str, Stub]:
     return STUBS
 
 
-def commands() -> list[str]:
-    """Names of all commands that have an answer."""
-    return sorted(_stubs())
+def commands(host: Host) -> list[str]:
+    """Names of the commands that have an answer on ``host``; those of packages that it lacks have none."""
+    from firedrill.world.host.stubs.catalogue import PACKAGES
+
+    return sorted(name for name in _stubs() if PACKAGES.get(name, "bash") in ("bash", *host.packages))
 
 
 def answer(host: Host, argv: Sequence[str], cwd: str = "/") -> Answer:
