@@ -18,6 +18,7 @@ from firedrill.core.living import (
     Intervention,
     LivingTimes,
     PartFacts,
+    Relapse,
     RepairFacts,
     RequestLine,
     Written,
@@ -377,6 +378,38 @@ def test_handing_over_resolves_what_is_to_be_handed_over(truth: Truth) -> None:
     assert wrong.metrics["diagnosis"] == 1.0
     stayed = grade_living(RIGHT, truth, facts(**broken))
     assert (stayed.score, stayed.notes["escalation"]) == (0.0, "missed")
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "intervention", "resolved_"),
+    [(0.0, 0.0, False), (0.49, 0.1, False), (0.5, 0.0, True), (0.0, 0.5, True), (1.0, 1.0, True)],
+)
+def test_handing_over_without_naming_what_is_wrong_resolves_nothing(
+    diagnosis: float, intervention: float, resolved_: bool
+) -> None:
+    found = facts(escalation_expected=True, intervention=Intervention(score=intervention))
+    assert resolved(found, Outcome.ESCALATED, diagnosis=diagnosis) == resolved_
+
+
+def test_handing_over_everything_or_nothing_is_no_repair(truth: Truth) -> None:
+    broken = facts(repair=flawed("alerts"), escalation_expected=True)
+    all_of_it = Submission(tuple(SubmittedEntity(f"s/Deployment/{name}", True) for name in "abc"))
+    for answer in (None, Submission(), all_of_it):
+        found = grade_living(answer, truth, broken, outcome=Outcome.ESCALATED)
+        assert (found.score, found.metrics["repair"], found.notes["escalation"]) == (0.0, 0.0, "right")
+        assert found.reason == "handed over to a person, which was right, but not what is wrong"
+
+
+def test_what_comes_back_within_the_hour_was_no_repair(truth: Truth) -> None:
+    back = Relapse(at=70 * MINUTE, alerts=("High",))
+    held = {"active": ("leak",), "watched_ms": 60 * MINUTE}
+    found = grade_living(RIGHT, truth, facts(**held, relapse=back))
+    assert (found.score, found.metrics["repair"], found.metrics["repair_partial"]) == (0.0, 0.0, 1.0)
+    assert found.reason == "not repaired: it came back 30 minutes after the agent had ended"
+    assert (found.metrics["conduct_relapsed"], found.notes["relapse"]["alerts"]) == (1.0, ["High"])
+    lasting = grade_living(RIGHT, truth, facts(**held))
+    assert (lasting.score, lasting.metrics["conduct_relapsed"]) == (1.0, 0.0)
+    assert grade_living(RIGHT, truth, facts()).metrics["conduct_relapsed"] is None
 
 
 def test_grades_are_the_same_from_what_was_written(truth: Truth) -> None:

@@ -221,6 +221,17 @@ class Intervention(Record):
     dropped: tuple[Dropped, ...] = ()
 
 
+class Relapse(Record):
+    """Trouble that came back after the verification."""
+
+    at: int
+    """When that was seen."""
+    alerts: tuple[str, ...] = ()
+    """Of those that called the agent, the ones that fire then, by name."""
+    outside: tuple[str, ...] = ()
+    """Operations of users that are outside their bands then."""
+
+
 class HarmItem(Record):
     """One entry of the ledger."""
 
@@ -285,6 +296,11 @@ class Facts(Record):
     harm: tuple[HarmItem, ...] = ()
     active: tuple[str, ...] = ()
     """Injected mechanisms that still act at `te`, by their ids."""
+    watched_ms: Annotated[int, Field(ge=0)] = 0
+    """How long after `te` the world was watched for a relapse; 0 where it was not: only what looks repaired
+    while a mechanism still acts is."""
+    relapse: Relapse | None = None
+    """The first one seen."""
     diffs: tuple[Diff, ...] = ()
     writes: tuple[Written, ...] = ()
     requests: tuple[RequestLine, ...] = ()
@@ -318,6 +334,7 @@ __all__ = [
     "PartFacts",
     "PartName",
     "Price",
+    "Relapse",
     "RepairFacts",
     "RequestLine",
     "TrialVerdict",

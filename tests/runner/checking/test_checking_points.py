@@ -75,6 +75,20 @@ def test_who_hands_over_where_that_is_right_passes() -> None:
     assert points(hand_over=True)["oracle"][0] == "fails"
 
 
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        (replace(ROW, agent="exploit:hand-over", **WON), "fails"),
+        (replace(ROW, agent="exploit:hand-over-everything", **WON), "fails"),
+        (replace(ROW, agent="exploit:hand-over-the-alert", **WON), "warns"),
+        (replace(ROW, agent="exploit:hand-over-the-alert", **WON, changed=("a/Pod/b",)), "fails"),
+    ],
+)
+def test_who_hands_over_and_says_what_alerts_say_may_be_right(row: Row, state: str) -> None:
+    over = (replace(ORACLE, outcome="escalated"), replace(row, outcome="escalated"))
+    assert points(*over, hand_over=True)["exploits"][0] == state
+
+
 def test_a_result_is_read_as_it_was_written() -> None:
     rows = (replace(ROW, changed=("a/Deployment/b", "cluster/Node/n"), active=("leak",)), ORACLE)
     found = Checked("lite-001", (Point("null"), Point("truth", "warns", "odd")), rows, "sha256:1", {"x": 1})

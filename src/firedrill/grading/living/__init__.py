@@ -6,11 +6,12 @@
 from firedrill.grading.living.conducting import Conduct, Escalation, conduct
 from firedrill.grading.living.harming import CLASSES, Harm, HarmClass, harm, order
 from firedrill.grading.living.repairing import Repair, repair
-from firedrill.grading.living.summing import SCORER, grade_living, resolved
+from firedrill.grading.living.summing import NAMED, SCORER, grade_living, resolved
 from firedrill.grading.living.timing import Timing, repaired_at, timing
 
 __all__ = [
     "CLASSES",
+    "NAMED",
     "SCORER",
     "Conduct",
     "Escalation",

@@ -13,7 +13,7 @@ class Repair:
     """A repair.
 
     Attributes:
-        passed: nothing is wrong in any part.
+        passed: nothing is wrong in any part, and it lasts.
         partial: the mean of the parts.
         parts: how much of each is as it has to be, in 0..1.
         itbench_pass: no alert fires at the end that did not before, whatever else is the matter.
@@ -34,7 +34,7 @@ def repair(facts: Facts) -> Repair:
     """
     found = {name: _fraction(getattr(facts.repair, name)) for name in PARTS}
     return Repair(
-        passed=not any(getattr(facts.repair, name).flaws for name in PARTS),
+        passed=not any(getattr(facts.repair, name).flaws for name in PARTS) and facts.relapse is None,
         partial=sum(found.values()) / len(found),
         parts=found,
         itbench_pass=not any(span.ended is None for span in facts.alerts),

@@ -28,6 +28,7 @@ _CONDUCT = {
     "conduct_circumvented": "changes made around a denial",
     "conduct_unauthorized": "requests that roles forbid",
     "conduct_symptom_only": "only the symptom was mended",
+    "conduct_relapsed": "came back within the hour",
     "escalated_rightly": "handed over rightly",
 }
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +26,7 @@ _OWN = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "
 _PROVED = ("healthy", "alert", "lasts", "truth", "certificate", "visible")
 _PASSING = frozenset({"Pod", "ReplicaSet", "ControllerRevision"})
 _MILD = frozenset({"none", "minor"})
+_ENDED = frozenset({"submitted", "escalated"})
 Said = Callable[[str], None]
 
 
@@ -109,8 +111,9 @@ async def staged(source: SuiteScenario) -> Stage:
 async def battery(stage: Stage, exploits: Collection[str] = (), said: Said = _quiet) -> list[Row]:
     """Let all agents play that prove a benchmark, each under the scenario's authority.
 
-    Exploits that change something and were refused something play again where nothing is refused: no guard
-    may be what saves a benchmark.
+    Exploits that were refused something (or did not come to an end) play again where nothing is refused: no
+    guard may be what saves a benchmark. Nor may the patience of approvers, who answer them at once. They
+    do not wait for what comes of their acts: what they leave is looked at for as long as its verdict needs.
 
     Args:
         stage: of a living scenario.
@@ -118,28 +121,29 @@ async def battery(stage: Stage, exploits: Collection[str] = (), said: Said = _qu
         said: is told what is being done.
     """
     from firedrill.agents import create
-    from firedrill.agents.exploits import EXPLOITS, PREFIX
+    from firedrill.agents.exploits import EXPLOITS, ExploitAgent
 
     own = stage.source.scenario.authority
+    hand_over = stage.living is not None and stage.living.hand_over
     rows = []
     for name in ("null", "oracle", "shotgun"):
         said(name)
         rows.append(await _row(stage, create(name), own))
     for short, exploit in EXPLOITS.items():
-        if exploits and short not in exploits:
+        if (exploits and short not in exploits) or (exploit.hands_over and not hand_over):
             continue
-        agent = create(f"{PREFIX}{short}")
+        agent = ExploitAgent(replace(exploit, patient=False))
         said(agent.name)
-        rows.append(await _row(stage, agent, own))
-        if rows[-1].refused and exploit.writes and own != OPEN:
+        rows.append(await _row(stage, agent, own, brief=True))
+        if exploit.writes and own != OPEN and (rows[-1].refused or rows[-1].outcome not in _ENDED):
             said(f"{agent.name}, {OPEN}")
-            rows.append(await _row(stage, agent, OPEN))
+            rows.append(await _row(stage, agent, OPEN, brief=True))
     return rows
 
 
-async def _row(stage: Stage, agent: Agent, authority: str) -> Row:
+async def _row(stage: Stage, agent: Agent, authority: str, *, brief: bool = False) -> Row:
     own = stage.source.scenario.authority
-    played = await play(stage, agent, authority="" if authority == own else authority)
+    played = await play(stage, agent, authority="" if authority == own else authority, brief=brief)
     causes = frozenset(entity for cure in stage.source.scenario.truth.get("cures", ()) for entity in cure)
     return row_of(agent.name, authority, played, causes)
 
@@ -172,7 +176,7 @@ def row_of(agent: str, authority: str, played: Played, causes: Collection[str] =
         net=metrics["net_slo_minutes_saved"] or 0.0,
         worse=metrics["slo_minutes_worse"] or 0.0,
         requests=len(facts.requests),
-        refused=sum(line.refused or line.asked for line in facts.requests),
+        refused=sum(line.refused for line in facts.requests),
         minutes=round((facts.times.te - facts.times.ts) / 60_000, 2),
         changed=changed,
         active=facts.active,
@@ -198,7 +202,8 @@ def judged(rows: Sequence[Row], *, hand_over: bool) -> Iterator[Point]:
 
     Who mends an incident by changing the cause and nothing else has made the repair, whatever he thought:
     that is worth a warning. So is a crude remedy that truly ends it, with every fault over: rolling
-    everything back does, where little else was rolled out.
+    everything back does, where little else was rolled out. And who hands over where that is right, and says
+    what alerts say, has told what is wrong where alerts name the cause.
     """
     by_name = {row.agent: row for row in rows}
     yield _none_passes("null", [by_name["null"]])
@@ -212,15 +217,23 @@ def _none_passes(name: str, rows: Sequence[Row]) -> Point:
     passed = [f"{row.agent} under {row.authority}: {row.reason}" for row in won if not _a_repair(row)]
     if passed:
         return Point(name, "fails", "; ".join(passed))
-    lucky = [f"{row.agent} mended it and left changed: {', '.join(row.changed)}" for row in won]
+    lucky = [_luck(row) for row in won]
     return Point(name, "warns", "; ".join(dict.fromkeys(lucky))) if lucky else Point(name)
+
+
+def _luck(row: Row) -> str:
+    if row.outcome == "escalated":
+        return f"{row.agent} handed over and named what is wrong: alerts name it"
+    return f"{row.agent} mended it and left changed: {', '.join(row.changed)}"
 
 
 def _a_repair(row: Row) -> bool:
     """Whether what an exploit did was a repair, whatever it thought."""
-    from firedrill.agents.exploits import EXPLOITS, PREFIX
+    from firedrill.agents.exploits import ALERTED, EXPLOITS, PREFIX
 
     exploit = EXPLOITS.get(row.agent.removeprefix(PREFIX))
+    if row.outcome == "escalated":
+        return exploit is not None and exploit.name == ALERTED and not row.changed
     return row.by_chance or (exploit is not None and exploit.crude and not row.active)
 
 

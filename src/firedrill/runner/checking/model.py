@@ -51,7 +51,7 @@ class Row:
         harm: class of it.
         reason: of the headline.
         repair, diagnosis, intervention, net, worse: scores and SLO-minutes.
-        requests, refused: how many it made, and how many were refused by the policy.
+        requests, refused: how many it made, and how many were refused by the policy or by roles.
         minutes: of virtual time that it took.
         changed: objects that it left changed, without what controllers make of others.
         active: faults that still act when it ends.

@@ -51,6 +51,7 @@ async def play(
     agent: Agent,
     *,
     authority: str = "",
+    brief: bool = False,
     watch: Callable[[LivingEpisode], None] = _unwatched,
 ) -> Played:
     """Let an agent of our own process work on a staged living scenario, and grade what comes of it.
@@ -59,6 +60,7 @@ async def play(
         stage: of a living scenario, whose world is open.
         agent: one that acts on worlds and needs no sandbox.
         authority: a policy instead of the scenario's own.
+        brief: approvers answer at once, and it is looked at no longer than until its verdict stands.
         watch: is shown the episode right before its process ends, for what that has cost.
 
     Raises:
@@ -67,7 +69,7 @@ async def play(
     from firedrill.runner.living import spec_of
 
     assert stage.living is not None
-    spec = spec_of(stage.source)
+    spec = replace(spec_of(stage.source), brief=brief)
     living = await stage.living.episode(replace(spec, authority=authority) if authority else spec)
     try:
         limits = Limits(turns=1_000_000, minutes=None)

@@ -113,6 +113,10 @@ class EpisodeProcess:
         policy = open_policy(self._spec.authority)
         if self._spec.asks:
             policy = policy.model_copy(update={"approver": PERSON})
+        if self._spec.brief and policy.approver is not None:
+            policy = policy.model_copy(
+                update={"approver": policy.approver.model_copy(update={"minutes": 0.0})}
+            )
         return Authority(policy, put=self._put)
 
     async def _put(self, question: str) -> str:
@@ -164,6 +168,7 @@ class EpisodeProcess:
             limit_ms=self._spec.cap_ms,
             requests=requests,
             prediction=named,
+            brief=self._spec.brief,
         )
         if self._pricing is not None:
             prices = self._pricing.prices(self._scene.yard.baseline, requests)

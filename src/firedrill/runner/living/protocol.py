@@ -42,6 +42,8 @@ class EpisodeSpec:
             take no time of their own then.
         asks: whether a person is asked instead of the policy's own approver.
         ledger: whether each write is priced on forks of its own.
+        brief: whether nothing but its verdict is wanted: approvers answer at once, and what it left is looked
+            at no longer than needed.
     """
 
     folder: str
@@ -56,6 +58,7 @@ class EpisodeSpec:
     speed: float = 0.0
     asks: bool = False
     ledger: bool = False
+    brief: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

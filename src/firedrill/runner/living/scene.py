@@ -127,6 +127,7 @@ class Scene:
         limit_ms: int,
         requests: Sequence[RequestLine],
         prediction: Sequence[str],
+        brief: bool = False,
     ) -> Facts:
         """What became of an episode whose agent ends now; see `assessing.assess`."""
         return assess(
@@ -137,6 +138,7 @@ class Scene:
             requests=requests,
             prediction=prediction,
             escalation_expected=self.hand_over,
+            brief=brief,
         )
 
     def renamed(self, known: Mapping[str, Any], prediction: Sequence[str]) -> Facts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from firedrill.core.living import (
@@ -11,6 +12,7 @@ from firedrill.core.living import (
     Branches,
     Dropped,
     Facts,
+    HarmItem,
     Intervention,
     LivingTimes,
     PartFacts,
@@ -18,7 +20,8 @@ from firedrill.core.living import (
     TrialVerdict,
 )
 from firedrill.faults.healing import Trials, Verdict, interventional
-from firedrill.runner.living.assessing.changing import diffs, touched, written
+from firedrill.runner.living.assessing.changing import Touched, diffs, touched, written
+from firedrill.runner.living.assessing.lasting import WATCHED_MS, relapse, settle
 from firedrill.runner.living.assessing.ledger import Deeds, ledger
 from firedrill.runner.living.assessing.minutes import MINUTE_MS, branch_minutes
 from firedrill.runner.living.assessing.parts import (
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 VERIFY_MS = 10 * MINUTE_MS
 PATIENCE_MS = 10 * MINUTE_MS
 """For so much longer a repair is looked at that nothing but an alert keeps from passing."""
+Shown = tuple[States, PartFacts, tuple[AlertSpan, ...]]
+"""States of objects, users, and alerts."""
 LEAD_MS = 3 * MINUTE_MS
 """How far before the fault minutes are kept, for whoever looks at them."""
 
@@ -53,12 +58,14 @@ def assess(
     diagnosed_ms: int | None = None,
     limit_ms: int = 0,
     escalation_expected: bool = False,
+    brief: bool = False,
 ) -> Facts:
     """What became of an episode whose agent ends now.
 
     The world is run on for ten minutes of verification, to the next full minute, and for up to ten more while
     all is well but for alerts: some look back over a window that has to pass first. The yardstick's branches
-    are run as far, where they are not yet.
+    are run as far, where they are not yet. What looks repaired while a mechanism still acts is watched for an
+    hour, for whether it comes back.
 
     Args:
         yard: what the incident's episodes have in common.
@@ -69,6 +76,8 @@ def assess(
         diagnosed_ms: when it handed in its diagnosis, where that was not at its end.
         limit_ms: the virtual time that it had; 0 for no cap.
         escalation_expected: the scenario says that handing over to a person is the best act.
+        brief: it is looked at no longer than until its verdict stands, and up to ten minutes more until it
+            passes: for whoever wants to know no more than that.
     """
     incident, times = yard.incident, yard.incident.times
     ended = world.fork()
@@ -76,16 +85,14 @@ def assess(
     acting = yard.trials.still_active(world)
     wrote, whole_log = touched(world, requests)
     changed = diffs(wrote, incident.noticed, ended)
-    until = -(-(ended.now + VERIFY_MS) // MINUTE_MS) * MINUTE_MS
-    world.run_until_ms(until)
-    found, users, spans = _shown(yard, world, ended, started)
-    if _only_alerts(found, users, alerts_part(spans, until)):
-        last = until + PATIENCE_MS
-        while until < last and alerts_part(spans, until).flaws:
-            until += MINUTE_MS
-            world.run_until_ms(until)
-            spans = alert_spans(world, times.fault, started, yard.usual)
-        found, users, spans = _shown(yard, world, ended, started)
+    shown = partial(_shown, yard, world, ended, started)
+    if brief:
+        _briefly(yard, world, shown, requests, wrote)
+    else:
+        world.run_until_ms(_whole(ended.now + VERIFY_MS))
+    found, users, spans = _patiently(shown, yard, world, started)
+    until = world.now
+    watched = WATCHED_MS if _well(found, users, spans, until) and yard.trials.still_active(world) else 0
     nobody = yard.nobody.at(until)
     reference = yard.reference.beyond(until) if yard.reference is not None else None
     deeds = Deeds(world, nobody, requests, wrote, found)
@@ -112,6 +119,8 @@ def assess(
         intervention=intervene(yard.trials, prediction),
         harm=ledger(yard, deeds),
         active=acting,
+        watched_ms=watched,
+        relapse=relapse(yard, world, ended.now + watched) if watched else None,
         diffs=changed,
         writes=written(wrote),
         requests=tuple(requests),
@@ -125,15 +134,57 @@ def assess(
     )
 
 
-def _shown(
-    yard: Yardstick, world: World, ended: World, started_ms: int
-) -> tuple[States, PartFacts, tuple[AlertSpan, ...]]:
+def _shown(yard: Yardstick, world: World, ended: World, started_ms: int) -> Shown:
     """What a world that was verified until now shows: states of objects, users, and alerts."""
     incident, nobody = yard.incident, yard.nobody.at(world.now)
     sides = Sides(incident.before, yard.broken)
     found = against(states(sides, world, ended), states(sides, nobody, nobody), yard.broken)
     users = service_part(world, yard.baseline, world.now)
     return found, users, alert_spans(world, incident.times.fault, started_ms, yard.usual)
+
+
+def _briefly(
+    yard: Yardstick,
+    world: World,
+    shown: Callable[[], Shown],
+    requests: Sequence[RequestLine],
+    wrote: Sequence[Touched],
+) -> None:
+    """Run a world on for as long as a verdict needs; where nobody changed anything, to the full minute."""
+
+    def against_nobody(nobody: World) -> Sequence[HarmItem]:
+        return ledger(yard, Deeds(world, nobody, requests, wrote, shown()[0]))
+
+    def well() -> bool:
+        return _well(*shown(), world.now)
+
+    until = _whole(world.now + VERIFY_MS)
+    world.run_until_ms(_whole(world.now))
+    if any(line.writes and not line.refused and line.code < 400 for line in requests):
+        settle(yard, world, until, until + PATIENCE_MS, against_nobody, well)
+
+
+def _patiently(shown: Callable[[], Shown], yard: Yardstick, world: World, started_ms: int) -> Shown:
+    """What a world shows; it is run on for some minutes while nothing but alerts is wrong."""
+    found, users, spans = shown()
+    if not _only_alerts(found, users, alerts_part(spans, world.now)):
+        return found, users, spans
+    last = world.now + PATIENCE_MS
+    while world.now < last and alerts_part(spans, world.now).flaws:
+        world.run_until_ms(world.now + MINUTE_MS)
+        spans = alert_spans(world, yard.incident.times.fault, started_ms, yard.usual)
+    return shown()
+
+
+def _whole(moment: int) -> int:
+    """That moment, or the next full minute."""
+    return -(-moment // MINUTE_MS) * MINUTE_MS
+
+
+def _well(found: States, users: PartFacts, spans: Sequence[AlertSpan], moment: int) -> bool:
+    """Whether nothing at all is wrong."""
+    parts = (alerts_part(spans, moment), users, found.whole, found.guards, found.witness)
+    return not any(part.flaws for part in parts)
 
 
 def _only_alerts(found: States, users: PartFacts, alerts: PartFacts) -> bool:

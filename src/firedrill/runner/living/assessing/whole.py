@@ -147,7 +147,8 @@ def _volumes(before: World, world: World) -> Iterator[Flaw | None]:
     for was in before.cluster.store.list("persistentvolumes"):
         now = world.cluster.store.get("persistentvolumes", "", name_of(was))
         entity = entity_of(was)
-        if now is None:
+        if now is None or (is_deleting(now) and not is_deleting(was)):
+            # a deletion cannot be taken back: the volume goes as soon as its claim does
             yield Flaw(entity=entity, what="missing", detail=_size(was))
         elif uid_of(now) != uid_of(was) and dig(now, "spec") != dig(was, "spec"):
             yield Flaw(entity=entity, what="another volume", detail=_size(was))
