@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from firedrill.tools.authority import (
 )
 from firedrill.tools.authority.approvers import read_answer
 from firedrill.tools.authority.model import ApproverSpec, Rule
+from firedrill.tools.authority.telling import ASKED, DENIED
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "authority.schema.json"
 HEAD = "apiVersion: firedrill/v1\nkind: Authority\nmetadata: {name: mine}\n"
@@ -282,6 +284,21 @@ rules:
     assert decided(text, asked("delete", dry_run=True)).rule == "trial"
     assert decided(text, asked("deletecollection", count=2, name="")).rule == "few"
     assert decided(text, asked("deletecollection", count=3, name="")).effect == "deny"
+
+
+def test_a_dry_run_tells_what_would_become_of_the_real_one() -> None:
+    taboo = "{name: taboo, effect: deny, reason: never, match: {dry_run: false, verbs: [update]}}"
+    text = f"extends: operator\nrules: [{taboo}]"
+    gone = asked("delete", before=(deployment(1),), dry_run=True)
+    lead = preset("operator").approver
+    assert lead is not None
+    assert decided(text, gone).warning == f"{ASKED} {lead.name} (rule gone)"
+    assert decided(text, replace(gone, verb="update")).warning == f"{DENIED}: never (rule taboo)"
+    harmless = asked(before=(deployment(1),), after=deployment(2), dry_run=True)
+    assert decided(text, harmless).warning == ""
+    assert (
+        decided("rules: [{name: all, effect: allow, match: {}}]", replace(gone, dry_run=False)).warning == ""
+    )
 
 
 def test_a_policy_extends_a_preset() -> None:

@@ -21,6 +21,7 @@ from firedrill.gateway.kubernetes.kubectl import find_kubectl
 from firedrill.gateway.servers import listener, running, unix_listener
 from firedrill.gateway.serving import watchers
 from firedrill.tools.authority import Authority, Policy, parse, preset
+from firedrill.tools.authority.telling import ASKED
 from firedrill.world.build import make_world
 from firedrill.world.kube.api import Client, User
 from firedrill.world.world import World
@@ -322,6 +323,14 @@ async def served(world: World, policy: Policy, folder: Path) -> AsyncIterator[Se
             for client in clients.values():
                 await client.aclose()
     assert not host.defects, "\n".join(host.defects)
+
+
+async def test_a_dry_run_comes_with_a_warning_of_who_would_be_asked(shop: World, tmp_path: Path) -> None:
+    async with served(shop.fork(), preset("operator"), tmp_path) as there:
+        tried = await there.send(Way("try", "DELETE", f"{WEB}?dryRun=All"))
+        assert tried.status_code == 200
+        assert ASKED in tried.headers["warning"]
+        assert "warning" not in (await there.send(Way("look", "GET", WEB))).headers
 
 
 def test_there_are_enough_of_them() -> None:

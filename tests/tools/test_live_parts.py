@@ -13,10 +13,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from firedrill.sandbox import CommandResult
+from firedrill.tools.authority.telling import ASKED, DENIED
 from firedrill.tools.errors import Mistake
 from firedrill.tools.live.alerts import meaning
 from firedrill.tools.live.catalog import LIVE_TOOLS
 from firedrill.tools.live.desk import Desk, from_ms, to_ms
+from firedrill.tools.live.discovery import Resource, Resources
 from firedrill.tools.live.logs import _kind, _patterns, _quoted
 from firedrill.tools.live.metrics import _labels, metric_names
 from firedrill.tools.live.toolbox import LiveToolbox
@@ -65,6 +68,35 @@ def desk_with(**answers: Any) -> Answering:
     desk.answers = {path.replace("__", "/"): answer for path, answer in answers.items()}
     desk.asked = []
     return desk
+
+
+class Trying:
+    """A workspace in which kubectl says of each dry run what it was told to."""
+
+    home = "/home/user"
+
+    def __init__(self, *said: str) -> None:
+        self.said = list(said)
+
+    async def run_argv(self, argv: list[str], **_: Any) -> CommandResult:
+        assert argv[-1] == "--dry-run=server"
+        return CommandResult("deleted (server dry run)\n", f"Warning: {self.said.pop(0)}\n", 0)
+
+
+async def test_a_plan_says_before_which_steps_somebody_is_asked() -> None:
+    desk = desk_with()
+    desk._resources = Resources(
+        (Resource("", "v1", "pods", "pod", "Pod", True, frozenset({"delete", "get"}), ("po",)),)
+    )
+    steps = [{"command": f"kubectl delete pod {name}", "why": "x"} for name in "ab"]
+    desk.workspace = Trying("slow", f"{ASKED} Alex (rule gone)")  # type: ignore[assignment]
+    told = await LiveToolbox(desk).call("mitigation_plan", {"steps": steps})
+    assert "an approver is asked before step 2, which" in told.text
+    assert "put to Alex (rule gone)" in told.text
+    desk.workspace = Trying("slow", f"{DENIED}: never (rule taboo)")  # type: ignore[assignment]
+    refused = await LiveToolbox(desk).call("mitigation_plan", {"steps": steps})
+    assert refused.error
+    assert "step 2: a dry run passes, but without the dry run, this would be denied" in refused.text
 
 
 @pytest.mark.parametrize("style", ["openai", "mcp", "anthropic"])

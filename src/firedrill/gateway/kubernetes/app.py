@@ -194,7 +194,7 @@ class Call:
         )
         request = self._request(target, kind, verb, asked, raw)
         bare = bool(wanted.shape) and (wanted.shape != "Table" or asked.include != "Object")
-        await self._admit(request, kind, bare=bare, streams=verb == "watch")
+        warning = await self._admit(request, kind, bare=bare, streams=verb == "watch")
         if verb == "watch":
             stream = Stream(self._host, request, asked, kind, renderer)
             self._started = True
@@ -207,7 +207,7 @@ class Call:
             response.code,
             renderer.answer(response.obj),
             renderer.media_type,
-            warning_headers(response.warnings),
+            warning_headers((*response.warnings, warning) if warning else response.warnings),
         )
 
     async def _admit(
@@ -218,16 +218,21 @@ class Call:
         bare: bool = False,
         command: tuple[str, ...] = (),
         streams: bool = False,
-    ) -> None:
-        """Let the guard decide; what is written down of the request is known from here on."""
+    ) -> str:
+        """Let the guard decide; what is written down of the request is known from here on.
+
+        Gives a warning for the client, or nothing.
+        """
         note = self._note
         if note is not None:
             note.means(request, kind)
             note.streams = streams
             note.dry(server.options_in_force(request).dry_run)
-        if self._host.guard is not None:
-            seen = Seen(self._sender, bare, command)
-            await guarding.admit(self._host, request, kind, seen, note.decided if note is not None else None)
+        if self._host.guard is None:
+            return ""
+        seen = Seen(self._sender, bare, command)
+        told = note.decided if note is not None else None
+        return await guarding.admit(self._host, request, kind, seen, told)
 
     def _handle(self, request: Request, kind: Kind, *, bare: bool) -> Response:
         note = self._note

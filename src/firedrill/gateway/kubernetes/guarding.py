@@ -99,6 +99,7 @@ class Decision:
         approver: who that was.
         waited_ms: virtual time until he answered.
         reason: for the client, where it is denied.
+        warning: for the client, where it is allowed: what would be said of it without its dry run.
     """
 
     effect: Literal["allow", "deny"]
@@ -107,6 +108,7 @@ class Decision:
     approver: str = ""
     waited_ms: int = 0
     reason: str = ""
+    warning: str = ""
 
 
 class Guard(Protocol):
@@ -122,11 +124,14 @@ class Denied(ApiError):
 
 async def admit(
     host: Host, request: Request, kind: Kind, seen: Seen, told: Callable[[Decision], None] | None = None
-) -> None:
+) -> str:
     """Put a request to the host's guard, and let it pass or not.
 
     Args:
         told: is called with the decision before anything follows from it.
+
+    Returns:
+        A warning for the client, or nothing.
 
     Raises:
         ApiError: it is denied, or the API would refuse it, or what it would change is not any more what
@@ -134,7 +139,7 @@ async def admit(
     """
     guard = host.guard
     if guard is None:
-        return
+        return ""
     asked, refusal = examine(host.world, request, kind, seen)
     decision = await guard.decide(asked)
     if decision.waited_ms:
@@ -155,6 +160,7 @@ async def admit(
                 asked.name,
                 "what this would change is no longer what was approved; look again, then ask again",
             )
+    return decision.warning
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firedrill.gateway.kubernetes.guarding import Decision
 from firedrill.tools.authority.approvers import Approver, approver_of
 from firedrill.tools.authority.matching import Case, fits
 from firedrill.tools.authority.model import Policy, Rule
+from firedrill.tools.authority.telling import ASKED, DENIED
 
 if TYPE_CHECKING:
     from firedrill.gateway.kubernetes.guarding import Asked
@@ -50,7 +52,7 @@ class Authority:
         if asked.refusal or rule.effect == "allow":
             # what the API refuses anyway is nobody's question
             self._spend(rule, asked)
-            return Decision("allow", rule.name)
+            return Decision("allow", rule.name, warning=self._foretold(asked))
         if self._approver is None:
             return Decision("deny", rule.name, reason="somebody would have to be asked, and nobody can be")
         answer = await self._approver.ask(case, rule)
@@ -80,6 +82,17 @@ class Authority:
                 name="unsaid", effect=unmatched.write, reason=_UNSAID if unmatched.write == "deny" else ""
             )
         return _READ if unmatched.read == "allow" else Rule(name="unsaid", effect=unmatched.read)
+
+    def _foretold(self, asked: Asked) -> str:
+        """What would become of a request that is let through because it is a dry run, in a sentence."""
+        if not asked.dry_run or asked.refusal:
+            return ""
+        rule = self._rule(Case(replace(asked, dry_run=False)))
+        if rule.effect == "deny" or (rule.effect == "ask" and self._approver is None):
+            return f"{DENIED}: {rule.reason or 'nobody could be asked'} (rule {rule.name})"
+        if rule.effect == "ask" and self._approver is not None:
+            return f"{ASKED} {self._approver.name} (rule {rule.name})"
+        return ""
 
     def _spend(self, rule: Rule, asked: Asked) -> None:
         if rule.budget is not None and not asked.dry_run and not asked.refusal:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field
 
 from firedrill.core.errors import InputError
+from firedrill.tools.authority.telling import ASKED, DENIED
 from firedrill.tools.base import Answer, Paged
 from firedrill.tools.errors import Mistake
 from firedrill.tools.live.base import LiveTool, listing
@@ -103,7 +104,12 @@ async def dry_run(desk: Desk, command: Command, manifest: str | None) -> str:
     done = await desk.workspace.run_argv([desk.kubectl, *argv, "--dry-run=server"], timeout=SECONDS)
     if done.exit_code:
         raise Mistake((done.stderr or done.stdout).strip()[:1_500] or "it cannot be tried out")
-    return "a dry run passes: " + " ".join(done.stdout.split())[:300]
+    warnings = [line.partition("Warning: ")[2] for line in done.stderr.splitlines()]
+    denied = next((text for text in warnings if text.startswith(DENIED)), "")
+    if denied:
+        raise Mistake(f"a dry run passes, but {denied}")
+    asked = next((f"; {text}" for text in warnings if text.startswith(ASKED)), "")
+    return "a dry run passes: " + " ".join(done.stdout.split())[:300] + asked
 
 
 async def _with_manifest(desk: Desk, command: Command, manifest: str | None) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from firedrill.core.entity import CLUSTER, EntityId, canonical_kind, parse_entity
+from firedrill.tools.authority.telling import ASKED
 from firedrill.tools.base import Answer, Paged, loaded
 from firedrill.tools.errors import Mistake
 from firedrill.tools.live.alerts import firing
@@ -215,7 +216,10 @@ async def plan(desk: Desk, params: PlanParams) -> Answer:
     if problems:
         raise Mistake("nothing was recorded: " + "\n".join(problems))
     desk.plan = [step.model_dump(exclude_none=True) for step in params.steps]
-    notes = ["the plan is recorded; a dry run stores nothing, and some requests are put to the on-call lead"]
+    notes = ["the plan is recorded; a dry run stores nothing"]
+    waits = [str(row[0]) for row in rows if ASKED in str(row[3])]
+    if waits:
+        notes.append(f"an approver is asked before step {', '.join(waits)}, which takes time; he may refuse")
     if not any(step.undo for step in params.steps):
         notes.append("no step says how it is taken back")
     if not any(step.verify for step in params.steps):
