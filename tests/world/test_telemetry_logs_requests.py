@@ -252,6 +252,24 @@ def test_stack_traces_of_the_application_are_found(world: World) -> None:
     assert before.labels == ()
 
 
+def test_read_together_or_alone_containers_say_the_same(world: World) -> None:
+    told = requests_of(world)
+    assert told is not None
+    together = RequestLines(told)
+    keys = [(pod.uid, pod.container, pod.attempt) for pod in told.tick(told.ticks(0, 1 << 62)[-1]).pods]
+    written = 0
+    # also where a window ends between two lines about one request
+    for start, end in ((60_000, 10), (60_000 + 17, 30_000), (1200, 1)):
+        low, high = (world.now - start) * MS + 13, (world.now - end) * MS + 7
+        for key in keys:
+            alone = RequestLines(told).lines(*key, low, high)
+            assert together.lines(*key, low, high) == alone
+            written += len(alone)
+    assert together._window is not None and written > 1000
+    several = [at for key in keys for at, _ in together.lines(*key, 0, 1 << 62)]
+    assert several, "more than is kept at once is read as ever"
+
+
 def test_forks_tell_the_same(world: World) -> None:
     digest = world.digest()
     pod = _pod(world, "frontend")

@@ -44,6 +44,7 @@ class Told(NamedTuple):
         turn: the how manyth of the ticks, by line.
         place: index of the pod that wrote it, in its tick.
         at: when, in ns.
+        moment: when its request is written about; of several lines about one, that of the first.
         high, low, span: halves of the trace's id, and the id of the callee's span.
         text: without the line end.
         level: of the text, see `level_of`.
@@ -52,6 +53,7 @@ class Told(NamedTuple):
     turn: NDArray[np.int64]
     place: NDArray[np.int64]
     at: NDArray[np.int64]
+    moment: NDArray[np.int64]
     high: ids.Words
     low: ids.Words
     span: ids.Words
@@ -95,7 +97,7 @@ class Gathered:
         self._good: list[tuple[NDArray[Any], ...]] = []
         self._good_order: list[NDArray[np.int64]] = []
         self._order: list[int] = []
-        self._columns: list[list[Any]] = [[] for _ in range(6)]
+        self._columns: list[list[Any]] = [[] for _ in range(7)]
         self._text: list[str] = []
 
     def begin(self, tick: Tick) -> None:
@@ -151,7 +153,7 @@ class Gathered:
         high, low = ids.traces(self._seed, tick.number, tick.rows.root[heard.rows])
         span = ids.spans(self._seed, tick.number, heard.rows, server=True)
         turn = [len(self._ticks) - 1] * len(told)
-        columns = (turn, heard.places, heard.moments, high, low, span)
+        columns = (turn, heard.places, heard.moments, heard.moments, high, low, span)
         every = zip(
             *(column if isinstance(column, list) else column.tolist() for column in columns), strict=True
         )
@@ -165,7 +167,7 @@ class Gathered:
 
     def told(self) -> Told:
         """All lines."""
-        kinds = (np.int64, np.int64, np.int64, np.uint64, np.uint64, np.uint64)
+        kinds = (np.int64, np.int64, np.int64, np.int64, np.uint64, np.uint64, np.uint64)
         pairs = zip(self._columns, kinds, strict=True)
         made: list[list[NDArray[Any]]] = [[np.array(column, kind)] for column, kind in pairs]
         order = [np.array(self._order, np.int64)]
@@ -179,15 +181,15 @@ class Gathered:
                 texts += lines.text
                 levels += lines.level
                 moved = lines.number * BETWEEN_NS
-                here = [column[lines.request] for column in (turn, place, at, high, low, span)]
+                here = [column[lines.request] for column in (turn, place, at, at, high, low, span)]
                 here[2] = here[2] + moved
                 for parts, column in zip(made, here, strict=True):
                     parts.append(column)
         rank = np.argsort(np.concatenate(order), kind="stable")
-        turns, writers, moments, highs, lows, spans = (np.concatenate(parts)[rank] for parts in made)
+        turns, writers, at, moments, highs, lows, spans = (np.concatenate(parts)[rank] for parts in made)
         every = rank.tolist()
         told, marked = [texts[index] for index in every], [levels[index] for index in every]
-        return Told(turns, writers, moments, highs, lows, spans, told, marked)
+        return Told(turns, writers, at, moments, highs, lows, spans, told, marked)
 
 
 __all__ = ["BETWEEN_NS", "Gathered", "Heard", "Told", "words_of"]

@@ -19,6 +19,8 @@ from firedrill.world.telemetry.traces.describe import Describer
 from firedrill.world.telemetry.traces.requests import Ints, Names, Requests, Service, Tick
 
 Line = tuple[int, str]
+Key = tuple[str, str, int]
+"""A run of a container: the pod's uid, the container's name, how often it had been restarted."""
 _LAG_MS = 60_000
 """A line comes at most so long after the tick in which its request began."""
 _KEPT_TICKS = 80
@@ -54,6 +56,32 @@ class _Chosen(NamedTuple):
         return cls(owners, np.concatenate([rows for _, rows in found]))
 
 
+class _Window:
+    """All lines about the requests of some ticks, by who wrote them.
+
+    Args:
+        of: the ticks, and until when there were requests.
+        told: the lines.
+        places: for each of the ticks, the containers by their places.
+    """
+
+    def __init__(self, of: tuple[range, int], told: Told, places: Sequence[Mapping[int, Key]]) -> None:
+        self.of = of
+        self._lines: dict[Key, list[tuple[int, int, str]]] = {}
+        every = zip(
+            told.turn.tolist(), told.place.tolist(), told.moment.tolist(), told.at.tolist(), told.text,
+            strict=True,
+        )  # fmt: skip
+        for turn, place, moment, at, text in every:
+            self._lines.setdefault(places[turn][place], []).append((moment, at, text))
+
+    def lines(self, key: Key, start: int, end: int) -> list[Line]:
+        """Those of one run of a container, of requests that it wrote about in [start, end), by time."""
+        found = [(at, text) for moment, at, text in self._lines.get(key, ()) if start <= moment < end]
+        found.sort(key=lambda line: line[0])
+        return found
+
+
 class _Seen(NamedTuple):
     """A tick, and the rows that make a pod write: those it served, and its calls that failed."""
 
@@ -61,7 +89,7 @@ class _Seen(NamedTuple):
     served: Mapping[int, NDArray[Any]]
     called: Mapping[int, NDArray[Any]]
     refused: Mapping[int, NDArray[Any]]
-    places: Mapping[tuple[str, str, int], int]
+    places: Mapping[Key, int]
 
 
 class RequestLines:
@@ -77,7 +105,9 @@ class RequestLines:
         self._describer = Describer(requests.names)
         self._ticks: OrderedDict[int, _Seen] = OrderedDict()
         self._last: dict[int, int] = {}
-        self._writers: dict[int, frozenset[tuple[str, str, int]]] = {}
+        self._writers: dict[int, frozenset[Key]] = {}
+        self._first: tuple[range, int, Key] | None = None
+        self._window: _Window | None = None
 
     def lines(self, uid: str, container: str, attempt: int, start: int, end: int) -> list[Line]:
         """The lines that one run of a container has written in [start, end), by time.
@@ -85,10 +115,17 @@ class RequestLines:
         Those of the current tick come when it is over, as out of a buffer: no line comes before one that has
         been read.
         """
-        out: list[Line] = []
         key = (uid, container, attempt)
-        end = min(end, self._requests.until * _MS)
-        for number in self._requests.ticks(start // _MS - _LAG_MS, -(-end // _MS)):
+        until = self._requests.until
+        end = min(end, until * _MS)
+        numbers = self._requests.ticks(start // _MS - _LAG_MS, -(-end // _MS))
+        if len(numbers) <= _KEPT_TICKS:
+            if self._first is not None and self._first[:2] == (numbers, until) and self._first[2] != key:
+                # who reads what several containers wrote in the same time reads all of them
+                return self._of_window(numbers, until).lines(key, start, end)
+            self._first = (numbers, until, key)
+        out: list[Line] = []
+        for number in numbers:
             if self._last.get(number, end) < start or key not in self._writers.get(number, (key,)):
                 continue
             seen = self._seen(number)
@@ -97,6 +134,13 @@ class RequestLines:
                 out += [(said.at, said.text) for said in self._of_tick(seen, place, start, end)]
         out.sort(key=lambda line: line[0])
         return out
+
+    def _of_window(self, numbers: range, until: int) -> _Window:
+        found = self._window
+        if found is None or found.of != (numbers, until):
+            places = [{at: key for key, at in self._seen(number).places.items()} for number in numbers]
+            found = self._window = _Window((numbers, until), self.of_ticks(numbers), places)
+        return found
 
     def of_ticks(self, numbers: Sequence[int], share: float = 1.0) -> Told:
         """All lines about the requests of some ticks, whoever wrote them and whenever: those of `lines`.
