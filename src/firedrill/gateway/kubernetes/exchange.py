@@ -25,7 +25,7 @@ class Admit(Protocol):
 
     def __call__(
         self, request: Request, kind: Kind, *, command: tuple[str, ...] = (), streams: bool = False
-    ) -> Awaitable[None]:
+    ) -> Awaitable[object]:
         """Come back if it may.
 
         Raises:
