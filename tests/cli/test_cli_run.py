@@ -365,6 +365,15 @@ def command(*args: str | Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spec", "kept"), [("lite", True), ("lite@2", True), ("./lite", False), ("mine", False), (".", False)]
+)
+def test_what_opens_a_suite_again_is_its_name_or_its_place(spec: str, kept: bool) -> None:
+    from firedrill.cli._running import source_of
+
+    assert source_of(spec) == (spec if kept else str(Path(spec).absolute()))
+
+
 def test_the_first_interrupt_stops_and_resume_finishes(tiny_suite: Path, tmp_path: Path) -> None:
     arguments = ("run", tiny_suite, *ALL, "-k", "30", "-n", "2", "--out", "run")
     with subprocess.Popen(

@@ -116,9 +116,9 @@ def write_json(document: dict[str, Any]) -> None:
 
 def source_of(spec: str) -> str:
     """What opens a suite again from any working directory."""
-    from firedrill.suites import registry
+    from firedrill.suites.opening import is_name
 
-    if os.sep not in spec and spec not in (".", "..", "~") and registry.find(spec) is not None:
+    if is_name(spec):
         return spec
     return str(Path(spec).expanduser().absolute())
 

@@ -49,6 +49,17 @@ def open_suite(spec: str | Path) -> Suite:
     return open_path(path)
 
 
+def is_name(spec: str) -> bool:
+    """Whether :func:`open_suite` takes ``spec`` for the name of a suite, not for a path."""
+    from firedrill.suites.compliance.opening import suite_names
+    from firedrill.suites.living.packaged import packaged_names
+
+    if os.sep in spec or spec in (".", "..", "~"):
+        return False
+    name = spec.partition("@")[0]
+    return registry.find(spec) is not None or name in (*packaged_names(), *suite_names())
+
+
 def _packaged(spec: str) -> Suite | None:
     """The suite of that name, or `name@version`, that comes with Firedrill."""
     from firedrill.suites.compliance import opening as compliance
