@@ -92,8 +92,6 @@ class Program:
         Raises:
             CelError: it has no value: a key is missing, types do not fit, it would cost too much.
         """
-        import cel
-
         needed = {name: variables[name] for name in self.names if name in variables}
         self._limit(needed)
         called = {f"k_{name}": FUNCTIONS.get(name) or AUTHORIZER.get(name) for name in self._functions}
@@ -107,7 +105,7 @@ class Program:
                 needed[name] = _plain(value)
         called.setdefault("k_check", _no_check)
         known = {key: function for key, function in called.items() if function is not None}
-        context = cel.Context(variables=needed, functions=known)
+        context = _LAST.context(needed, known)
         begin()
         try:
             value = self._engine.execute(context)
@@ -137,7 +135,7 @@ class Program:
             raise CelError(_message(first)) from None
 
     def _limit(self, needed: Mapping[str, Any]) -> None:
-        wide, long = measure([value for value in needed.values() if not isinstance(value, Access)])
+        wide, long = _LAST.measured([value for value in needed.values() if not isinstance(value, Access)])
         # Rounded up to a power of two, so that few pairs are ever looked at.
         size = (
             (1 << (wide - 1).bit_length(), 1 << (long - 1).bit_length()) if wide > 64 else (64, max(long, 1))
@@ -150,6 +148,52 @@ class Program:
                 self._bounds[size] = fine
         if not fine:
             raise CelError("operation cancelled: actual cost limit exceeded")
+
+
+class _Last:
+    """What was made for the values of the evaluation before: policies ask much of the same object.
+
+    Values are compared by identity and held, so that nothing else can have taken their place; no caller
+    changes a value that it has handed in.
+    """
+
+    __slots__ = ("_context", "_known", "_measured", "_values")
+
+    def __init__(self) -> None:
+        self._context: Any = None
+        self._known: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
+        self._measured: dict[int, tuple[Any, tuple[int, int]]] = {}
+
+    def context(self, values: dict[str, Any], functions: dict[str, Any]) -> Any:
+        """The engine's form of variables and functions."""
+        if not (_same(values, self._values) and _same(functions, self._known)):
+            import cel
+
+            self._context = cel.Context(variables=values, functions=functions)
+            self._values, self._known = values, functions
+        return self._context
+
+    def measured(self, values: list[Any]) -> tuple[int, int]:
+        """The width and length of the widest and longest of these values."""
+        wide, long = max(len(values), 1), 1
+        for value in values:
+            known = self._measured.get(id(value))
+            if known is None or known[0] is not value:
+                known = (value, measure(value, 1))
+                if isinstance(value, Mapping):
+                    if len(self._measured) >= 8:
+                        self._measured.clear()
+                    self._measured[id(value)] = known
+            wide, long = max(wide, known[1][0]), max(long, known[1][1])
+        return wide, long
+
+
+def _same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    return len(left) == len(right) and all(key in right and right[key] is left[key] for key in left)
+
+
+_LAST = _Last()
 
 
 def _plain(value: Any) -> Any:

@@ -65,9 +65,15 @@ class Context:
             QueryError: it has none.
             Exhausted: it takes too long.
         """
+        wanted = names(text)
         if self._pending:
-            for name in sorted(names(text) & self._pending.keys()):
+            for name in sorted(wanted & self._pending.keys()):
                 self._load(name)
+        if "images" in wanted and "images" not in self.data:
+            request = self.data["request"]
+            found = images_of(request.get("object") or request.get("oldObject") or {})
+            if found:
+                self.data = {**self.data, "images": found}
         if self.data.get("request", {}).get("operation") == "DELETE":
             text = text.replace("request.object", "request.oldObject")
         return search(text, self.data, budget=self.budget, now_ms=self.now_ms)
@@ -242,9 +248,6 @@ def request_data(subject: Subject) -> dict[str, Any]:
         account = user.name.removeprefix(_ACCOUNT) if user.name.startswith(_ACCOUNT) else ""
         namespace, _, name = account.partition(":")
         data["serviceAccountName"], data["serviceAccountNamespace"] = name, namespace
-    images = images_of(subject.resource)
-    if images:
-        data["images"] = images
     return data
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
+from firedrill.world.policy.kyverno import wildcard
+from firedrill.world.policy.kyverno.autogen import blocks_of, kinds_of
 from firedrill.world.policy.kyverno.context import Context, request_data, with_values
 from firedrill.world.policy.kyverno.exceptions import excepted
-from firedrill.world.policy.kyverno.matching import applies
+from firedrill.world.policy.kyverno.matching import applies, chosen, empty, kind_matches
 from firedrill.world.policy.kyverno.model import Action, Lookup, Nothing, Policy, Row, Rule, Subject
 from firedrill.world.policy.kyverno.validate import Verdict, judge
 
 _PREFIX = "policies.kyverno.io/"
 _NOTHING = Nothing()
+_NOBODY: frozenset[str] = frozenset()
 
 
 def evaluate(
@@ -37,6 +42,7 @@ def evaluate(
         One row per rule that applies, in the order of the policies and their rules.
     """
     allowed = [*exceptions, *(item for item in policies if item.kind == "PolicyException")]
+    given = _Given(subject, lookup or _NOTHING, now_ms)
     out: list[Row] = []
     for policy in policies:
         if policy.kind == "PolicyException":
@@ -44,72 +50,126 @@ def evaluate(
         if policy.kind.endswith("ValidatingPolicy"):
             from firedrill.world.policy.kyverno.vpol import judge_policy
 
-            row = judge_policy(policy, subject, lookup or _NOTHING, allowed)
+            row = judge_policy(policy, subject, given.lookup, allowed)
             out.extend([row] if row is not None else ())
         else:
-            out.extend(_rules(policy, subject, lookup or _NOTHING, allowed, now_ms))
+            out.extend(_rules(policy, given, allowed))
     return out
 
 
-def _rules(
-    policy: Policy, subject: Subject, lookup: Lookup, exceptions: Sequence[Policy], now_ms: int
-) -> Iterator[Row]:
-    for rule in policy.rules:
-        if "validate" not in rule.body or not applies(rule.body, subject, policy.namespace):
+class _Given:
+    """What the rules about one object share."""
+
+    __slots__ = ("_data", "lookup", "now_ms", "subject")
+
+    def __init__(self, subject: Subject, lookup: Lookup, now_ms: int) -> None:
+        self.subject = subject
+        self.lookup = lookup
+        self.now_ms = now_ms
+        self._data: dict[str, Any] | None = None
+
+    def context(self, policy: Policy, rule: Rule) -> Context:
+        """The data that a rule starts with."""
+        if self._data is None:
+            self._data = request_data(self.subject)
+        data, mocked = self._data, _NOBODY
+        values = self.lookup.variables(policy.name, rule.name, self.subject.name)
+        if values:
+            data, mocked = with_values(data, values)
+        return Context(data, self.lookup, now_ms=self.now_ms, mocked=mocked)
+
+
+@lru_cache(maxsize=8192)
+def _candidates(policy: Policy, group: str, version: str, kind: str, subresource: str) -> tuple[Rule, ...]:
+    """The rules that may be about objects of a kind."""
+    probe = Subject({"apiVersion": f"{group}/{version}" if group else version, "kind": kind})
+    probe = replace(probe, subresource=subresource)
+    return tuple(
+        rule
+        for rule in policy.rules
+        if "validate" in rule.body
+        and any(
+            not kinds_of(block) or kind_matches(kinds_of(block), probe)
+            for block in blocks_of(rule.body.get("match"))
+            if not empty(block)
+        )
+    )
+
+
+def _rules(policy: Policy, given: _Given, exceptions: Sequence[Policy]) -> Iterator[Row]:
+    subject = given.subject
+    here = (subject.group, subject.version, subject.kind, subject.subresource)
+    for rule in _candidates(policy, *here):
+        if not applies(rule.body, subject, policy.namespace):
             continue
-        base = row_of(policy, rule, subject)
-        found = excepted(exceptions, policy, rule, subject)
+        found = excepted(exceptions, policy, rule, subject) if exceptions else ""
         if found:
             text = f"rule is skipped due to policy exception {found}"
-            yield replace(
-                base, result="skip", message=text, properties={"exceptions": found.rpartition("/")[2]}
-            )
+            name = found.rpartition("/")[2]
+            yield row_of(policy, rule, subject, Verdict("skip", text), {"exceptions": name})
             continue
-        verdict = _judged(policy, rule, subject, lookup, now_ms)
+        verdict = _judged(policy, rule, given)
         if verdict is not None:
-            yield replace(base, result=verdict.result, message=verdict.message, path=verdict.path)
+            yield row_of(policy, rule, subject, verdict)
         if policy.spec.get("applyRules") == "One" and verdict is not None and verdict.result != "skip":
             return
 
 
-def _judged(policy: Policy, rule: Rule, subject: Subject, lookup: Lookup, now_ms: int) -> Verdict | None:
-    verdict = _once(policy, rule, subject, lookup, now_ms)
-    validate = rule.body.get("validate") or {}
+def _judged(policy: Policy, rule: Rule, given: _Given) -> Verdict | None:
+    subject = given.subject
+    verdict = judge(rule, subject, given.context(policy, rule))
     if verdict is None or verdict.result != "fail" or subject.operation != "UPDATE" or subject.old is None:
         return verdict
+    validate = rule.body.get("validate") or {}
     if validate.get("allowExistingViolations") is False or "cel" in validate:
         return verdict
-    before = replace(subject, resource=subject.old, old=None)
-    earlier = (
-        _once(policy, rule, before, lookup, now_ms) if applies(rule.body, before, policy.namespace) else None
-    )
+    before = replace(subject, resource=subject.old, old=None, operation="CREATE")
+    if not applies(rule.body, before, policy.namespace):
+        return verdict
+    earlier = judge(rule, before, _Given(before, given.lookup, given.now_ms).context(policy, rule))
     if earlier is not None and earlier.result == "fail":
         return Verdict("skip", "skipping modified resource as validation results have not changed")
     return verdict
 
 
-def _once(policy: Policy, rule: Rule, subject: Subject, lookup: Lookup, now_ms: int) -> Verdict | None:
-    data: dict[str, Any] = request_data(subject)
-    values = lookup.variables(policy.name, rule.name, subject.name)
-    mocked: frozenset[str] = frozenset()
-    if values:
-        data, mocked = with_values(data, values)
-    return judge(rule, subject, Context(data, lookup, now_ms=now_ms, mocked=mocked))
+_NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 
-def row_of(policy: Policy, rule: Rule, subject: Subject) -> Row:
-    """A row of the rule without a verdict."""
-    notes = policy.annotations
+def row_of(
+    policy: Policy,
+    rule: Rule,
+    subject: Subject,
+    verdict: Verdict,
+    properties: Mapping[str, str] = _NO_PROPERTIES,
+) -> Row:
+    """A verdict with what reports say beside it."""
+    category, level, scored, warns, lenient = _beside(policy)
     return Row(
         policy.key,
         rule.name,
-        "pass",
-        action=action_of(policy, rule, subject),
-        category=str(notes.get(f"{_PREFIX}category") or ""),
-        severity=severity(notes),
-        scored=str(notes.get(f"{_PREFIX}scored") or "").lower() != "false",
-        warns=bool(policy.spec.get("emitWarning")),
-        fail_open=fail_open(policy),
+        verdict.result,
+        verdict.message,
+        verdict.path,
+        action_of(policy, rule, subject),
+        "kyverno",
+        category,
+        level,
+        scored,
+        warns,
+        lenient,
+        properties,
+    )
+
+
+@lru_cache(maxsize=2048)
+def _beside(policy: Policy) -> tuple[str, str, bool, bool, bool]:
+    notes = policy.annotations
+    return (
+        str(notes.get(f"{_PREFIX}category") or ""),
+        severity(notes),
+        str(notes.get(f"{_PREFIX}scored") or "").lower() != "false",
+        bool(policy.spec.get("emitWarning")),
+        fail_open(policy),
     )
 
 
@@ -128,9 +188,6 @@ def fail_open(policy: Policy) -> bool:
 
 def action_of(policy: Policy, rule: Rule, subject: Subject) -> Action:
     """What a failure of the rule leads to, in the object's namespace."""
-    from firedrill.world.policy.kyverno import wildcard
-    from firedrill.world.policy.kyverno.matching import chosen
-
     validate = rule.body.get("validate") or {}
     overrides = validate.get("failureActionOverrides") or policy.spec.get("validationFailureActionOverrides")
     namespace = subject.name if subject.kind == "Namespace" else subject.namespace

@@ -160,9 +160,17 @@ def plural_of(kind: str) -> str:
     return f"{lower}es" if lower.endswith(("s", "x", "ch", "sh")) else f"{lower}s"
 
 
-def functions_of(lookup: Lookup) -> Functions:
-    """Kyverno's own functions of CEL."""
+_RECENT: list[tuple[Lookup, Functions]] = []
 
+
+def functions_of(lookup: Lookup) -> Functions:
+    """Kyverno's own functions of CEL; the same ones for the same lookup."""
+    if not _RECENT or _RECENT[0][0] is not lookup:
+        _RECENT[:] = [(lookup, _functions(lookup))]
+    return _RECENT[0][1]
+
+
+def _functions(lookup: Lookup) -> Functions:
     def get(version: Any, plural: Any, namespace: Any, name: Any) -> Any:
         try:
             return lookup.raw(f"{_base(version, namespace)}/{plural}/{name}")

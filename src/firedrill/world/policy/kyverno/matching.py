@@ -42,18 +42,19 @@ def kind_selector(text: str) -> tuple[str, str, str, str]:
 
 def kind_matches(selectors: Any, subject: Subject) -> bool:
     """Whether one of the selectors takes in the kind and subresource of an object."""
-    for text in selectors if isinstance(selectors, list) else ():
-        group, version, kind, sub = kind_selector(str(text))
-        if not wildcard.match(kind, subject.kind) or not wildcard.match(version, subject.version):
-            continue
-        if not wildcard.match(group, subject.group):
-            continue
-        # Ephemeral containers are part of a pod for whoever asks for pods.
-        if wildcard.match(sub, subject.subresource) or (
-            not sub and subject.subresource == "ephemeralcontainers"
-        ):
-            return True
-    return False
+    here = (subject.group, subject.version, subject.kind, subject.subresource)
+    return isinstance(selectors, list) and any(_kind_fits(str(text), *here) for text in selectors)
+
+
+@lru_cache(maxsize=16384)
+def _kind_fits(text: str, group: str, version: str, kind: str, subresource: str) -> bool:
+    of_group, of_version, of_kind, sub = kind_selector(text)
+    if not wildcard.match(of_kind, kind) or not wildcard.match(of_version, version):
+        return False
+    if not wildcard.match(of_group, group):
+        return False
+    # Ephemeral containers are part of a pod for whoever asks for pods.
+    return wildcard.match(sub, subresource) or (not sub and subresource == "ephemeralcontainers")
 
 
 def applies(rule: Mapping[str, Any], subject: Subject, policy_namespace: str = "") -> bool:

@@ -182,7 +182,7 @@ class Row:
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One rule of a policy, as written or as derived.
 
@@ -197,7 +197,7 @@ class Rule:
     template: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """A policy, read: rules with those derived for what makes pods.
 

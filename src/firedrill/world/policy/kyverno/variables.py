@@ -39,7 +39,41 @@ def substitute(document: Any, queries: Queries) -> Any:
         QueryError: one has no value.
         Exhausted: they refer to each other without end, or give too much.
     """
-    return _walk(document, document, "", queries, 0)
+    return document if _is_static(document) else _walk(document, document, "", queries, 0)
+
+
+_STATIC: dict[int, tuple[Any, bool]] = {}
+"""Parts of policies that hold no variable at all; the part is held, so that its number is not used again."""
+
+
+def _is_static(document: Any) -> bool:
+    if isinstance(document, str):
+        return "{{" not in document and "$(" not in document
+    if not isinstance(document, dict | list):
+        return True
+    known = _STATIC.get(id(document))
+    if known is not None and known[0] is document:
+        return known[1]
+    found = _static(document)
+    if len(_STATIC) >= 4096:
+        _STATIC.clear()
+    _STATIC[id(document)] = (document, found)
+    return found
+
+
+def _static(document: Any) -> bool:
+    waiting = [document]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, str):
+            if "{{" in here or "$(" in here:
+                return False
+        elif isinstance(here, dict):
+            waiting.extend(here)
+            waiting.extend(here.values())
+        elif isinstance(here, list):
+            waiting.extend(here)
+    return True
 
 
 def _walk(here: Any, whole: Any, path: str, queries: Queries, depth: int) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from firedrill.world.kube import events
 from firedrill.world.kube.api import ApiError, Client
@@ -12,6 +14,7 @@ from firedrill.world.kube.controllers.base import Controller, Later, enqueue, re
 from firedrill.world.kube.objects import Obj, is_deleting, labels_of, name_of, namespace_of, uid_of
 from firedrill.world.policy.kyverno.autogen import blocks_of, kinds_of
 from firedrill.world.policy.kyverno.engine import evaluate
+from firedrill.world.policy.kyverno.living.reports import MANAGED, Found, news, renewed
 from firedrill.world.policy.kyverno.living.state import (
     EXCEPTIONS,
     NAMESPACE,
@@ -29,7 +32,7 @@ from firedrill.world.policy.kyverno.living.state import (
     subject_of,
 )
 from firedrill.world.policy.kyverno.matching import kind_selector
-from firedrill.world.policy.kyverno.model import Policy, Row
+from firedrill.world.policy.kyverno.model import Policy, Row, Subject
 from firedrill.world.policy.kyverno.vpol import derived_kinds
 from firedrill.world.sim.handlers import handler
 
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
 _HOUR = 3_600_000
 _ALL = "all"
 _NAME = "kyverno-reports-controller"
-_MANAGED = {"app.kubernetes.io/managed-by": "kyverno"}
 _SILENT = frozenset({"events", "leases.coordination.k8s.io", "endpoints", "endpointslices.discovery.k8s.io"})
 _AWAY_MS = 30_000
 
@@ -109,6 +111,32 @@ register(
 )
 
 
+_Known = tuple[Policy, Obj, Mapping[str, str], tuple[Row, ...]]
+KNOWN: dict[str, dict[str, _Known]] = {}
+"""What closed policies said of objects, by uid and policy: good while both are the very same."""
+_WRITTEN: dict[str, tuple[Found, Obj]] = {}
+"""The rows behind reports, and the reports: nothing is written while both are the very same."""
+_MOST_KNOWN = 20_000
+_OPEN = re.compile(
+    r"apiCall|configMap|globalReference|imageRegistry|time_|random\(|resource\.|globalContext|image\."
+)
+
+
+def _identical(left: Found, right: Found) -> bool:
+    pairs = zip(left, right, strict=False)
+    return len(left) == len(right) and all(a[0] is b[0] and a[1] == b[1] for a, b in pairs)
+
+
+def _same(known: _Known | None, policy: Policy, obj: Obj, labels: Mapping[str, str]) -> bool:
+    return known is not None and known[0] is policy and known[1] is obj and known[2] == labels
+
+
+@lru_cache(maxsize=2048)
+def is_closed(policy: Policy) -> bool:
+    """Whether what a policy says follows from the object and its namespace alone."""
+    return _OPEN.search(repr(policy.document.get("spec"))) is None
+
+
 class Scan:
     """One scan: the policies as they are now, and which of them concern which kinds."""
 
@@ -132,7 +160,7 @@ class Scan:
                 self.one(kind, obj)
         for resource in REPORTS:
             for report in list(store.list(resource)):
-                if name_of(report) not in seen and labels_of(report).items() >= _MANAGED.items():
+                if name_of(report) not in seen and labels_of(report).items() >= MANAGED.items():
                     self._delete(report)
 
     def kinds(self) -> list[Kind]:
@@ -173,36 +201,49 @@ class Scan:
         if filtered(self.world, kind.kind, "", space, name_of(obj)):
             return []
         subject = subject_of(self.world, kind, obj)
+        if self.exceptions:
+            return self._judged(about, subject)
+        labels, known = subject.namespace_labels, KNOWN.setdefault(uid_of(obj), {})
+        rows: list[Row] = []
+        fresh = [policy for policy in about if not _same(known.get(policy.key), policy, obj, labels)]
+        new: dict[str, list[Row]] = {policy.key: [] for policy in fresh}
+        for row in self._judged(fresh, subject) if fresh else ():
+            new[row.policy].append(row)
+        for policy in fresh:
+            if is_closed(policy):
+                known[policy.key] = (policy, obj, labels, tuple(new[policy.key]))
+        for policy in about:
+            rows += new[policy.key] if policy.key in new else known[policy.key][3]
+        if len(KNOWN) > _MOST_KNOWN:
+            KNOWN.clear()
+        return rows
+
+    def _judged(self, about: Sequence[Policy], subject: Subject) -> list[Row]:
         return evaluate(about, subject, self.around, self.exceptions, now_ms=self.world.now)
 
-    def _write(self, kind: Kind, obj: Obj, rows: Sequence[tuple[Row, str]]) -> None:
+    def _write(self, kind: Kind, obj: Obj, rows: Found) -> None:
         resource = REPORTS[0] if kind.namespaced else REPORTS[1]
         old = self.world.cluster.store.get(resource, namespace_of(obj), uid_of(obj))
         if not rows:
             if old is not None:
                 self._delete(old)
             return
-        ordered = sorted(rows, key=lambda item: (item[0].policy, item[0].rule))
-        results = [_result(row, process, self.world.now) for row, process in ordered]
+        last = _WRITTEN.get(uid_of(obj))
+        if last is not None and last[1] is old and _identical(last[0], rows):
+            return
+        report = renewed(kind, obj, rows, old, self.world.now)
+        if report is not None:
+            try:
+                written = self.client.create(report) if old is None else self.client.update(report)
+            except ApiError:
+                return  # a namespace that is going away takes no reports
+            fresh = news(report, old)
+            self._tell(kind, obj, [row for row, _ in rows if (row.policy, row.rule) in fresh])
+            old = written
+        if len(_WRITTEN) > _MOST_KNOWN:
+            _WRITTEN.clear()
         if old is not None:
-            results = [_aged(result, old.get("results") or ()) for result in results]
-            if results == old.get("results"):
-                return
-        report = _report(kind, obj, results)
-        try:
-            if old is None:
-                self.client.create(report)
-            else:
-                self.client.update({**old, "results": results, "summary": report["summary"]})
-        except ApiError:
-            return  # a namespace that is going away takes no reports
-        before = [{**item, "timestamp": None} for item in (old or {}).get("results") or ()]
-        new = [
-            row
-            for (row, _), result in zip(ordered, results, strict=True)
-            if row.result == "fail" and {**result, "timestamp": None} not in before
-        ]
-        self._tell(kind, obj, new)
+            _WRITTEN[uid_of(obj)] = (rows, old)
 
     def _delete(self, report: Obj) -> None:
         resource = REPORTS[0] if namespace_of(report) else REPORTS[1]
@@ -252,46 +293,3 @@ def _constrained(world: World, policy: Policy) -> Iterator[Kind]:
             if (kind.plural in plural or "*" in plural) and (kind.group in groups or "*" in groups):
                 yield kind
                 break
-
-
-def _result(row: Row, process: str, now: int) -> Obj:
-    result = "warn" if row.result == "fail" and not row.scored else row.result
-    out: Obj = {"policy": row.policy, "result": result, "source": row.source, "scored": row.scored}
-    for key, value in (
-        ("rule", row.rule),
-        ("message", row.message[:4096]),
-        ("category", row.category),
-        ("severity", row.severity),
-    ):
-        if value:
-            out[key] = value
-    out["properties"] = {**row.properties, "process": process}
-    out["timestamp"] = {"seconds": now // 1000, "nanos": 0}
-    return out
-
-
-def _aged(result: Obj, old: Sequence[Mapping[str, Any]]) -> Obj:
-    """A result that has been the same before keeps its time."""
-    for item in old:
-        if {**item, "timestamp": None} == {**result, "timestamp": None}:
-            return dict(item)
-    return result
-
-
-def _report(kind: Kind, obj: Obj, results: Sequence[Obj]) -> Obj:
-    scope: Obj = {"apiVersion": kind.api_version, "kind": kind.kind, "name": name_of(obj), "uid": uid_of(obj)}
-    owner = dict(scope)
-    metadata: Obj = {"name": uid_of(obj), "labels": dict(_MANAGED), "ownerReferences": [owner]}
-    if kind.namespaced:
-        metadata["namespace"] = scope["namespace"] = namespace_of(obj)
-    counts = dict.fromkeys(("error", "fail", "pass", "skip", "warn"), 0)
-    for item in results:
-        counts[item["result"]] += 1
-    return {
-        "apiVersion": "wgpolicyk8s.io/v1alpha2",
-        "kind": "PolicyReport" if kind.namespaced else "ClusterPolicyReport",
-        "metadata": metadata,
-        "scope": scope,
-        "results": list(results),
-        "summary": counts,
-    }
