@@ -23,6 +23,7 @@ from firedrill.core.outcome import Outcome
 from firedrill.records import RunFolder, verify
 from firedrill.runner import Settings, Stage, Workshop, resume, run, score
 from firedrill.runner.living import LivingEpisode, LivingStage
+from firedrill.runner.living.standing import Standing
 from firedrill.sandbox import View
 from firedrill.suites import Suite, open_suite
 
@@ -382,6 +383,27 @@ async def test_an_incident_is_ended_with_kubectl_and_curl_in_the_sandbox(
         grades.append(grade)
     assert asked[0] == asked[1]
     assert grades[0] == grades[1]
+
+
+async def test_who_does_nothing_is_told_what_became_of_another_world_where_nothing_was_done(
+    stage: Kept,
+) -> None:
+    said: list[list[str]] = [[], ["book-info/Service/reviews"], ["book-info/Service/reviews"], []]
+    episodes = [await stage.episode() for _ in said]
+    try:
+        stage.standing = Standing()
+        await episodes[0].finish(said[0])
+        told = await episodes[1].finish(said[1])
+        stage.standing = Standing()
+        found = await episodes[2].finish(said[2])
+        await episodes[3].wait(60_000)
+        later = await episodes[3].finish(said[3])
+    finally:
+        for episode in episodes:
+            await episode.close()
+    assert told.model_dump_json() == found.model_dump_json()
+    assert told.intervention is not None and told.intervention.predicted
+    assert later.times.te == found.times.te + 60_000, "a world that went on is another one"
 
 
 async def test_an_episode_whose_run_was_killed_ends_by_itself(stage: Kept) -> None:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from firedrill.core.errors import InfrastructureError
-from firedrill.runner.living.stage import LivingStage
 from firedrill.runner.living.standing import Standing
-from firedrill.suites import open_suite
 
 
 class Looks:
@@ -44,27 +40,3 @@ async def test_after_one_that_broke_the_next_looks_itself() -> None:
     )
     assert isinstance(first, InfrastructureError)
     assert second == {"found": 2} and looks.told == [None, None]
-
-
-@pytest.mark.slow
-@pytest.mark.elsewhere
-async def test_told_or_found_is_the_same() -> None:
-    stage = LivingStage.start(next(item for item in open_suite("lite").scenarios if item.id == "lite-018"))
-    try:
-        episodes = [await stage.episode() for _ in range(4)]
-        said = [[], ["book-info/Service/reviews"], ["book-info/Service/reviews"], []]
-        try:
-            await episodes[0].finish(said[0])
-            told = await episodes[1].finish(said[1])
-            stage.standing = Standing()
-            found = await episodes[2].finish(said[2])
-            await episodes[3].wait(60_000)
-            later = await episodes[3].finish(said[3])
-        finally:
-            for episode in episodes:
-                await episode.close()
-    finally:
-        stage.close()
-    assert told.model_dump_json() == found.model_dump_json()
-    assert told.intervention is not None and told.intervention.predicted
-    assert later.times.te == found.times.te + 60_000, "a world that went on is another one"
