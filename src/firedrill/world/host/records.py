@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import posixpath
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -205,6 +205,13 @@ class Host(Record):
             return data
         return {**data, **{field: keyed(data[field], key) for field, key in KEYS.items() if field in data}}
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy that looks at its own files, not at what was worked out for ours."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("links", "folders"):
+            copied.__dict__.pop(name, None)
+        return copied
+
     @functools.cached_property
     def links(self) -> frozenset[str]:
         """Paths of all symbolic links."""
@@ -219,8 +226,12 @@ class Host(Record):
                 found.setdefault(path, set())
             here = path
             while here != "/":
-                here, name = posixpath.split(here)
-                found.setdefault(here, set()).add(name)
+                folder, _, name = here.rpartition("/")
+                here = folder or "/"
+                names = found.setdefault(here, set())
+                if name in names:
+                    break
+                names.add(name)
         return {path: tuple(sorted(names)) for path, names in found.items()}
 
     def resolve(self, path: str, *, last: bool = True) -> str | None:

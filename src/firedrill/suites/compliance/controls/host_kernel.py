@@ -82,9 +82,10 @@ def randomised(host: Host) -> set[str]:
 def forwarding(host: Host) -> set[str]:
     """rh-13."""
     counts = re.compile(r"net\.(ipv4\.ip_forward|ipv[46]\.conf\.[^.]+\.forwarding)")
-    keys = {*host.sysctl, *(one.key for one in sysctl.assignments(host))}
+    lines = sysctl.assignments(host)
+    keys = {*host.sysctl, *(one.key for one in lines)}
     values = {
-        key: (host.sysctl.get(key, "0").strip(), sysctl.configured(host, key) or "0")
+        key: (host.sysctl.get(key, "0").strip(), sysctl.value(lines, key) or "0")
         for key in keys
         if counts.fullmatch(key)
     }

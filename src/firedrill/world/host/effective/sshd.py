@@ -35,6 +35,8 @@ def _words(line: str) -> list[str]:
         rest = f"{before}{separator}{rest}"
     else:
         rest = rest.strip().removeprefix("=")
+    if not any(sign in rest for sign in "\"'\\#"):
+        return [head, *rest.split()]
     try:
         return [head, *shlex.split(rest, comments=True)]
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firedrill.world.host.effective.dropins import Tree, merged, texts
@@ -47,13 +48,18 @@ def assignments(tree: Tree) -> list[Assignment]:
 
 
 def configured(tree: Tree, key: str) -> str | None:
-    """The value of a key after boot as the files have it: the last line wins, patterns only without one.
+    """The value of a key after boot as the files have it; see :func:`value`."""
+    return value(assignments(tree), key)
 
-    None where no file sets it and the kernel's own value stays.
+
+def value(lines: Sequence[Assignment], key: str) -> str | None:
+    """The value that lines give a key: the last one wins, patterns count only without one.
+
+    None where no line sets it and the kernel's own value stays.
     """
     plain: Assignment | None = None
     pattern: Assignment | None = None
-    for one in assignments(tree):
+    for one in lines:
         if one.key == key:
             plain = one
         elif one.value is not None and any(sign in one.key for sign in "*?[") and _fits(key, one.key):
