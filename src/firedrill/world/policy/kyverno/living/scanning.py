@@ -37,7 +37,7 @@ from firedrill.world.policy.kyverno.vpol import derived_kinds
 from firedrill.world.sim.handlers import handler
 
 if TYPE_CHECKING:
-    from firedrill.world.kube.kinds import Kind
+    from firedrill.world.kube.kinds import Kind, Kinds
     from firedrill.world.kube.store import Change
     from firedrill.world.world import World
 
@@ -118,7 +118,8 @@ _WRITTEN: dict[str, tuple[Found, Obj]] = {}
 """The rows behind reports, and the reports: nothing is written while both are the very same."""
 _MOST_KNOWN = 20_000
 _OPEN = re.compile(
-    r"apiCall|configMap|globalReference|imageRegistry|time_|random\(|resource\.|globalContext|image\."
+    r"apiCall|configMap|globalReference|imageRegistry|time_|random\(|globalContext"
+    r"|(?<![\w.])(?:resource|image)\.[A-Z]"
 )
 
 
@@ -267,23 +268,32 @@ class Scan:
             events.record(self.world, shown, "Warning", "PolicyViolation", text, component="kyverno-scan")
 
 
-def kinds_of_policy(world: World, policy: Policy) -> Iterator[Kind]:
+def kinds_of_policy(world: World, policy: Policy) -> tuple[Kind, ...]:
     """The kinds of the API that a policy is about, with those of its derived rules."""
+    return _kinds_of(world.cluster.kinds, policy)
+
+
+@lru_cache(maxsize=512)
+def _kinds_of(known: Kinds, policy: Policy) -> tuple[Kind, ...]:
+    return tuple(dict.fromkeys(_found(known, policy)))
+
+
+def _found(known: Kinds, policy: Policy) -> Iterator[Kind]:
     if policy.kind.endswith("ValidatingPolicy"):
-        yield from _constrained(world, policy)
+        yield from _constrained(known, policy)
         return
     for rule in policy.rules:
         for block in blocks_of(rule.body.get("match")):
             for text in kinds_of(block):
                 group, version, kind, sub = kind_selector(text)
                 if not sub or sub == "*":
-                    yield from kinds_for(world, group, version, kind)
+                    yield from kinds_for(known, group, version, kind)
 
 
-def _constrained(world: World, policy: Policy) -> Iterator[Kind]:
+def _constrained(known: Kinds, policy: Policy) -> Iterator[Kind]:
     rules = (policy.spec.get("matchConstraints") or {}).get("resourceRules") or ()
     derived = derived_kinds(policy)
-    for kind in world.cluster.kinds.all():
+    for kind in known.all():
         if kind.kind in derived and kind.group in ("apps", "batch", ""):
             yield kind
             continue

@@ -15,7 +15,7 @@ from firedrill.world.policy.kyverno.model import LookupFailed, Nothing, Policy, 
 from firedrill.world.policy.kyverno.reading import load
 
 if TYPE_CHECKING:
-    from firedrill.world.kube.kinds import Kind
+    from firedrill.world.kube.kinds import Kind, Kinds
     from firedrill.world.world import World
 
 NAMESPACE = "kyverno"
@@ -225,12 +225,12 @@ _PATH = re.compile(
 
 def serves(world: World, group: str, version: str, kind: str) -> bool:
     """Whether the API serves a kind; each part may have wildcards."""
-    return any(True for _ in kinds_for(world, group, version, kind))
+    return any(True for _ in kinds_for(world.cluster.kinds, group, version, kind))
 
 
-def kinds_for(world: World, group: str, version: str, kind: str) -> Iterator[Kind]:
+def kinds_for(known: Kinds, group: str, version: str, kind: str) -> Iterator[Kind]:
     """The kinds of the API that fit."""
-    for item in world.cluster.kinds.all():
+    for item in known.all():
         if (
             wildcard.match(kind, item.kind)
             and wildcard.match(group, item.group)
