@@ -25,7 +25,13 @@ LIVE_VERSION = "live-task-v1"
 """Of agents on call."""
 _SITUATION, _ANSWER = "live-situation-v1", "live-answer-v1"
 _BRIEF = "assessment-brief-v1"
-_CONTRACTS = ("contract-kyverno-v1", "contract-kubectl-opa-v1", "contract-kyverno-update-v1")
+_HOST = "assessment-host-v1"
+_CONTRACTS = (
+    "contract-kyverno-v1",
+    "contract-kubectl-opa-v1",
+    "contract-kyverno-update-v1",
+    "contract-rhel9-ansible-opa-v1",
+)
 
 EXAMPLE: dict[str, Any] = {
     "contributing_factors": [
@@ -108,6 +114,13 @@ LIVE_SCHEMA: dict[str, Any] = {
 
 def task_text(task: Task, limits: Limits) -> str:
     """The task in words, as Markdown."""
+    if task.assessment is not None and task.living is None:
+        return Template(_read(_HOST)).substitute(
+            requirement=task.assessment.requirement.strip(),
+            contract=_contract(task.assessment),
+            folder=task.assessment.folder,
+            limits=_limits_text(limits, "minutes"),
+        )
     if task.assessment is not None and task.living is not None:
         return Template(_read(ASSESSMENT_VERSION)).substitute(
             brief=brief(task.assessment, task.living).strip(),
@@ -149,10 +162,9 @@ def situation(living: OnCall) -> str:
 def brief(assessment: Assessment, living: OnCall) -> str:
     """What an assessor finds: the requirement, what is to be handed in, what it may do, how its time goes."""
     tokens = f", and each token that a model writes {living.token_s:g} s" if living.token_s else ""
-    contract = Template(_read(f"contract-{assessment.kind}-v1")).substitute(folder=assessment.folder)
     return Template(_read(_BRIEF)).substitute(
         requirement=assessment.requirement.strip(),
-        contract=contract.strip(),
+        contract=_contract(assessment),
         folder=assessment.folder,
         kubernetes=_plain(living.addresses["kubernetes"]),
         kubeconfig=living.kubeconfig,
@@ -163,6 +175,10 @@ def brief(assessment: Assessment, living: OnCall) -> str:
         tokens=tokens,
         minutes=f"{living.minutes:g}",
     )
+
+
+def _contract(assessment: Assessment) -> str:
+    return Template(_read(f"contract-{assessment.kind}-v1")).substitute(folder=assessment.folder).strip()
 
 
 def answer_section(task: Task) -> str:
@@ -218,7 +234,7 @@ def task_digest() -> str:
     """Digest of everything that tells an agent its task, beside the names of the files."""
     recorded = [VERSION, _read(VERSION), EXAMPLE, ANSWER_SCHEMA]
     live = [*((name, _read(name)) for name in (LIVE_VERSION, _SITUATION, _ANSWER)), LIVE_EXAMPLE, LIVE_SCHEMA]
-    assessed = [(name, _read(name)) for name in (ASSESSMENT_VERSION, _BRIEF, *_CONTRACTS)]
+    assessed = [(name, _read(name)) for name in (ASSESSMENT_VERSION, _BRIEF, _HOST, *_CONTRACTS)]
     return digest_of([*recorded, live, assessed])
 
 

@@ -147,7 +147,7 @@ async def attempt(
                 view, spec = _furnished(living, stage, view, spec)
         workspace: Workspace = NoWorkspace()
         if job.entrant.needs_workspace:
-            workspace = open_workspace(view, spec)
+            workspace = _workspace(stage, view, spec, open_workspace)
             stack.push_async_callback(_close, workspace)
         task = stage.task
         if living is not None:
@@ -173,8 +173,7 @@ async def attempt(
         worked = time.monotonic() - working
         sandbox = workspace.describe()
         ending = _ending(result, meter)
-        if living is not None:
-            ending = await _finished(living, stage, workspace, ending, settings)
+        ending = await _finished(living, stage, workspace, ending, settings)
     now = time.monotonic()
     timing = {
         "total": now - started,
@@ -204,14 +203,27 @@ def _furnished(
     return furnish(living, view, spec)
 
 
-async def _finished(
-    living: LivingEpisode, stage: Stage, workspace: Workspace, ending: Ending, settings: Settings
-) -> Ending:
-    """How an episode ended, with the facts about its world."""
-    if stage.assessment is not None:
-        from firedrill.runner.compliance import handed_in
+def _workspace(stage: Stage, view: View, spec: SandboxSpec, open_workspace: OpenWorkspace) -> Workspace:
+    """Where an agent's commands run: beside the evidence, or on the host that is assessed."""
+    if stage.assessment is None or stage.living is not None:
+        return open_workspace(view, spec)
+    from firedrill.runner.compliance import visit
 
+    return visit(stage.source, spec)
+
+
+async def _finished(
+    living: LivingEpisode | None, stage: Stage, workspace: Workspace, ending: Ending, settings: Settings
+) -> Ending:
+    """How an episode ended, with the facts about its world where it has one."""
+    if stage.assessment is not None:
+        from firedrill.runner.compliance import handed_in, handed_in_on_host
+
+        if living is None:
+            return await handed_in_on_host(stage.source, workspace, stage.assessment, ending, settings.seed)
         return await handed_in(living, workspace, stage.assessment, ending, settings.seed)
+    if living is None:
+        return ending
     return replace(ending, facts=await living.finish(named(ending.submission, ending.outcome)))
 
 

@@ -207,6 +207,8 @@ class Staged:
 
     def __call__(self, source: SuiteScenario, truth: Truth) -> Stage:
         """Prepare a scenario. Blocks."""
+        if source.scenario.environment.backend == "host":
+            return host_stage(source, truth)
         if source.scenario.environment.backend != "world":
             return self._recorded(source, truth)
         from firedrill.runner.living import LivingStage
@@ -248,6 +250,15 @@ class Staged:
         self._stopped = True
         for living in list(self._opening):
             living.close()
+
+
+def host_stage(source: SuiteScenario, truth: Truth) -> Stage:
+    """How an assessment of a host is prepared: there is nothing to be simulated."""
+    from firedrill.runner.compliance import briefed
+
+    assessment, artefacts = briefed(source.scenario)
+    view = View(digest=source.digest)
+    return Stage(source, truth, Topology(), (), view, assessment=assessment, artefacts=artefacts)
 
 
 def snapshot_stage(suite: Suite, without: frozenset[str]) -> Prepare:

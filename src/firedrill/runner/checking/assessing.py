@@ -12,7 +12,6 @@ from firedrill.core.compliance import ComplianceFacts, Judged
 from firedrill.grading.compliance import posture
 from firedrill.runner.checking.model import Checked, Point
 from firedrill.suites.compliance.checking import SEEDS, Proof, of_policies, truth, verdicts_of
-from firedrill.suites.compliance.judging import sensitive
 from firedrill.suites.compliance.loading import text_of, visible
 from firedrill.suites.compliance.opening import spec_of
 
@@ -40,8 +39,13 @@ async def check_assessment(source: SuiteScenario, exploits: Sequence[str] = ()) 
 
 def _check(source: SuiteScenario, exploits: Sequence[str]) -> Checked:
     spec = spec_of(source.scenario)
-    oracle, traps = of_policies(spec)
-    worth = dict(_cheats(spec, exploits))
+    if spec.scenario_class == "rhel9-ansible-opa":
+        from firedrill.runner.checking.collectors import of_hosts
+
+        oracle, traps, worth = of_hosts(spec, exploits)
+    else:
+        oracle, traps = of_policies(spec)
+        worth = dict(_cheats(spec, exploits))
     paid = [f"{name} is worth {value:.2f}" for name, value in worth.items() if value > BALANCED]
     points = (
         _point(truth(spec)),
@@ -67,15 +71,14 @@ def _cheats(spec: ComplianceSpec, wanted: Sequence[str]) -> Iterable[tuple[str, 
             continue
         document = cheat.policy(text_of(spec), visible(spec).violating)
         judged = verdicts_of(spec, yaml.safe_dump(document), SEEDS[0])
-        yield name, -1.0 if isinstance(judged, str) else _worth(spec, judged)
+        yield name, -1.0 if isinstance(judged, str) else worth_of(spec, judged)
 
 
-def _worth(spec: ComplianceSpec, judged: Sequence[Judged]) -> float:
+def worth_of(spec: ComplianceSpec, judged: Sequence[Judged]) -> float:
+    """What such verdicts are worth: `balanced`, or 2 where they are right everywhere."""
     known: dict[str, Any] = {"scenario_class": spec.scenario_class, "control": spec.control}
     found = posture(ComplianceFacts(**known, judged=tuple(judged)))
-    if found.right == found.total and sensitive(judged).ok:
-        return 2.0
-    return round(found.balanced, 4)
+    return 2.0 if found.right == found.total else round(found.balanced, 4)
 
 
-__all__ = ["BALANCED", "check_assessment"]
+__all__ = ["BALANCED", "check_assessment", "worth_of"]

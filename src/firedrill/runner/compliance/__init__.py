@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from firedrill.runner.compliance.furnishing import briefed as briefed
     from firedrill.runner.compliance.furnishing import furnish as furnish
     from firedrill.runner.compliance.handing import handed_in as handed_in
+    from firedrill.runner.compliance.handing import handed_in_on_host as handed_in_on_host
+    from firedrill.runner.compliance.handing import visit as visit
     from firedrill.runner.compliance.stage import ComplianceStage as ComplianceStage
 
 _HOMES = {
     "assessing": ("Assessed", "assess"),
     "furnishing": ("briefed", "furnish"),
-    "handing": ("handed_in",),
+    "handing": ("handed_in", "handed_in_on_host", "visit"),
     "stage": ("ComplianceStage",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from firedrill.agents.base import Assessment
 from firedrill.agents.task import brief
+from firedrill.core.compliance import CLUSTER_CLASSES
 from firedrill.core.digest import digest_of
 from firedrill.core.scenario import Scenario
 from firedrill.runner.living.furnishing import (
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from firedrill.runner.living.stage import LivingEpisode
 
 _PORT = 6443
+WORK = f"{HOME}/work"
+"""Where an assessor of a cluster leaves files."""
 
 
 def briefed(scenario: Scenario) -> tuple[Assessment, Mapping[str, str]]:
@@ -43,6 +46,7 @@ def briefed(scenario: Scenario) -> tuple[Assessment, Mapping[str, str]]:
         kind=spec.scenario_class,
         requirement=text_of(spec),
         files=tuple(sorted(right)),
+        folder=WORK if spec.scenario_class in CLUSTER_CLASSES else HOME,
         updates=spec.scenario_class == "kyverno-update",
     )
     return told, right

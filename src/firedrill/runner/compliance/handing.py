@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firedrill.core.artefacts import LARGEST, MOST, NAMES, read_artefacts, write_artefacts
+from firedrill.core.compliance import ComplianceFacts
 from firedrill.core.outcome import Outcome
 from firedrill.runner.compliance.assessing import Assessed
 from firedrill.runner.compliance.packing import asking
+from firedrill.suites.compliance.loading import visible
+from firedrill.suites.compliance.opening import spec_of
 
 if TYPE_CHECKING:
     from firedrill.agents.base import Assessment
     from firedrill.runner.attempt import Ending
     from firedrill.runner.living.stage import LivingEpisode
-    from firedrill.sandbox.base import Workspace
+    from firedrill.sandbox.base import SandboxSpec, Workspace
+    from firedrill.suites.model import SuiteScenario
 
 TAR = "agent_output.data"
 _TAR_LIMIT = 4_000_000
@@ -42,18 +48,43 @@ async def handed_in(
     """
     files = {**await collected(workspace, assessment.folder), **read_artefacts(ending.submission)}
     found = Assessed.model_validate(await living.finished([asking(write_artefacts(files), seed)]))
+    return _ended(ending, found.facts, found.artefacts)
+
+
+async def handed_in_on_host(
+    source: SuiteScenario, workspace: Workspace, assessment: Assessment, ending: Ending, seed: int
+) -> Ending:
+    """The same where a host was assessed.
+
+    Raises:
+        InfrastructureError: the sandbox failed, or a stub of ours could not answer.
+    """
+    from firedrill.runner.compliance.hosts import assess_host
+
+    files = {**await collected(workspace, assessment.folder), **read_artefacts(ending.submission)}
+    spec = spec_of(source.scenario)
+    # whoever was stopped gets nothing: no need to run what he left
+    judged = files if ending.outcome in _ENDED else {}
+    return _ended(ending, await asyncio.to_thread(assess_host, spec, judged, seed), files)
+
+
+def visit(source: SuiteScenario, box: SandboxSpec) -> Workspace:
+    """The workspace of whoever assesses a host."""
+    from firedrill.runner.compliance.visiting import HostWorkspace
+    from firedrill.suites.compliance.hosts import host_of
+
+    return HostWorkspace(host_of(visible(spec_of(source.scenario))), box.limits)
+
+
+def _ended(ending: Ending, facts: ComplianceFacts, files: Mapping[str, str]) -> Ending:
     if ending.outcome not in _ENDED:
-        return replace(ending, facts=found.facts)
-    if not found.facts.submitted:
+        return replace(ending, facts=facts)
+    if not facts.submitted:
         reason = ending.reason or "nothing was handed in, and no policy was deployed"
-        return replace(ending, facts=found.facts, outcome=Outcome.NO_SUBMISSION, reason=reason)
+        return replace(ending, facts=facts, outcome=Outcome.NO_SUBMISSION, reason=reason)
     reason = "" if ending.outcome is Outcome.NO_SUBMISSION else ending.reason
     return replace(
-        ending,
-        facts=found.facts,
-        outcome=Outcome.SUBMITTED,
-        reason=reason,
-        submission=write_artefacts(found.artefacts),
+        ending, facts=facts, outcome=Outcome.SUBMITTED, reason=reason, submission=write_artefacts(files)
     )
 
 

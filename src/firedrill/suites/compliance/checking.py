@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from firedrill.core.compliance import Judged
+from firedrill.core.compliance import CLUSTER_CLASSES, Judged
 from firedrill.core.documents import read_documents
 from firedrill.core.errors import InputError
 from firedrill.suites.compliance.controls import judge_of, verdicts
+from firedrill.suites.compliance.hosts import host_of
 from firedrill.suites.compliance.judging import Loaded, admitted, judge_all, sensitive
 from firedrill.suites.compliance.loading import artefacts, mutated, policies_of, text_of, variants
 from firedrill.suites.compliance.model import ComplianceSpec
@@ -36,10 +37,10 @@ class Proof:
 def truth(spec: ComplianceSpec) -> Proof:
     """The decision procedure says of each variant what the file says, and there are enough of them."""
     flaws = []
-    judge = judge_of(spec.id)
+    judge, hosts = judge_of(spec.id), spec.scenario_class not in CLUSTER_CLASSES
     for seed in SEEDS:
         for variant in variants(spec, seed):
-            found = verdicts(judge(variant.state))
+            found = verdicts(judge(host_of(variant) if hosts else variant.state))
             where = f"{variant.name} ({variant.trap or 'visible'}), seed {seed}"
             if found != dict(variant.expect):
                 flaws.append(f"{where}: the procedure says {found}, the file {dict(variant.expect)}")
