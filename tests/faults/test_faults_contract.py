@@ -89,10 +89,10 @@ def test_ids_and_other_names_are_one_to_one() -> None:
 )
 def test_targets_are_valid_and_always_the_same(fresh: Fresh, app: str) -> None:
     world = fresh(app)
-    version = world.cluster.store.rv
+    version, twin = world.cluster.store.rv, world.fork()
     for name, mechanism in FAULTS.items():
         found = faults.targets(mechanism, world)
-        assert found == faults.targets(mechanism, world.fork()), name
+        assert found == faults.targets(mechanism, twin), name
         assert bool(found) != bool(faults.misfit(mechanism, world)), name
         for target in found:
             arguments(mechanism, target.args)

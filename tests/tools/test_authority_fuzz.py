@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import cache
 from typing import Any
 
 import httpx
@@ -77,11 +78,9 @@ REQUESTS = st.one_of(
 PLACES = st.sampled_from(["", "/scale", "/status"])
 
 
+@cache
 def _world() -> World:
     return make_world(3, nodes=2, manifests=[WEB])
-
-
-SHOP = _world()
 
 
 def _guarded(world: World) -> Host:
@@ -107,7 +106,7 @@ async def _sent(host: Host, requests: list[Any]) -> None:
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(REQUESTS, PLACES), min_size=1, max_size=4))
 def test_no_patch_leads_around_it(requests: list[Any]) -> None:
-    world = SHOP.fork()
+    world = _world().fork()
     host = _guarded(world)
     asyncio.run(_sent(host, requests))
     assert not host.defects, "\n".join(host.defects)
@@ -177,8 +176,8 @@ def test_no_object_brings_it_down(verb: str, resource: str, old: Any, new: Any, 
         count=1,
         before=() if verb == "create" else (_object(old, kind),),
         after=_object(new, kind) if verb in {"create", "patch"} else None,
-        store=SHOP.cluster.store,
-        now_ms=SHOP.now,
+        store=_world().cluster.store,
+        now_ms=_world().now,
     )
     assert effects_of(asked) <= set(EFFECTS)
     asyncio.run(Authority(preset("operator")).decide(asked))
