@@ -64,6 +64,10 @@ def test_visible_text_hides_nothing(words: str) -> None:
     assert len(text.one_line(words, 10)) <= 60
 
 
+def test_a_run_in_which_nothing_has_ended_has_no_standing() -> None:
+    assert terminal.standing([]) == []
+
+
 def test_the_terminal_tells_the_same_story(make_run: MakeRun) -> None:
     view = RunView(RunFolder(make_run(scenarios=8, infrastructure=True, agent_name=lambda folder: folder)))
     out = io.StringIO()

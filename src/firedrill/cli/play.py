@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _SUITE = "lite"
-_AGES = "Ages in `kubectl get` are the world's; `describe` and `events` work theirs out from the wall clock."
 
 
 @app.command()
@@ -241,7 +240,6 @@ def _page(pager: Pager, speed: float) -> str:
         f"The application runs in the namespace {told.namespace}. Your authority is {told.authority}: "
         f"{told.authority_title}.",
         f"You have {told.minutes:g} minutes of the world's clock, which goes {speed:g} times as fast.",
-        _AGES,
         "",
         f"  export KUBECONFIG={pager.kubeconfig}",
         f"  kubectl get pods -n {told.namespace}",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ async def served(
     """
     certificate, key = certificates.make()
     host = Host(world, identities, pace=pace)
+    host.wall = time.time
     async with contextlib.AsyncExitStack() as stack:
         tls = certificates.context(certificate, key)
         server = await stack.enter_async_context(running(Gateway(host), on or listener(), tls))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def standing(rows: Sequence[AgentScore], *, seed: int = 0) -> list[str]:
     """For each row, what can be said of it against the next one: better, or undecided."""
     words = []
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
+    for row, following in zip(rows, [*rows, None][1:], strict=True):
         if following is None:
             words.append("")
             continue

@@ -8,7 +8,17 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from firedrill.gateway.kubernetes import bodies, exchange, guarding, identity, negotiate, paths, query, static
+from firedrill.gateway.kubernetes import (
+    ages,
+    bodies,
+    exchange,
+    guarding,
+    identity,
+    negotiate,
+    paths,
+    query,
+    static,
+)
 from firedrill.gateway.kubernetes.guarding import Seen
 from firedrill.gateway.kubernetes.recording import LONGEST_REASON, Note
 from firedrill.gateway.kubernetes.views import Renderer
@@ -203,9 +213,13 @@ class Call:
         if verb == "list":
             query.check_list(asked)
         response = self._handle(request, kind, bare=bare)
+        told = response.obj
+        if self._host.wall is not None:
+            command = header(scope, b"kubectl-command")
+            told = ages.retold(told, command, kind.resource, self._host.world.now, self._host.wall())
         return Answer(
             response.code,
-            renderer.answer(response.obj),
+            renderer.answer(told),
             renderer.media_type,
             warning_headers((*response.warnings, warning) if warning else response.warnings),
         )

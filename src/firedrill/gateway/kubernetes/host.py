@@ -69,6 +69,8 @@ class Host:
         defects: what went wrong inside of the gateway, newest last; empty in a correct program.
         guard: is asked before each request; None lets all pass that the API does.
         witness: is told of each request of any of the host's APIs after it; None for nobody.
+        wall: the clock by which kubectl counts the ages of events, in seconds since the Unix epoch; None
+            where it is the world's.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Host:
         self.defects: deque[str] = deque(maxlen=20)
         self.guard: Guard | None = None
         self.witness: Callable[[RequestLine], None] | None = None
+        self.wall: Callable[[], float] | None = None
         self._users: Mapping[str, User] = {item.token: item.user for item in self.identities}
         self._clock = clock
         self._seen = clock()

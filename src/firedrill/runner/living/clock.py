@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,7 @@ class EpisodeHost(Host):
     ) -> None:
         super().__init__(world, identities, pace=pace)
         self.limit_ms = world.now + cap_ms
+        self.wall = time.time
         self._at_end = at_end
         self._told = False
         self._closed = False
