@@ -49,10 +49,11 @@ def anchor(key: str) -> tuple[Anchor, str]:
 class Overlay:
     """One comparison of an object with a pattern."""
 
-    __slots__ = ("_budget", "_seen")
+    __slots__ = ("_budget", "_holding", "_seen")
 
     def __init__(self, budget: Budget | None = None) -> None:
         self._seen: dict[str, bool] = {}
+        self._holding: frozenset[int] = frozenset()
         self._budget = budget or Budget()
 
     def compare(self, resource: Any, pattern: Any) -> Mismatch | None:
@@ -61,6 +62,7 @@ class Overlay:
         Raises:
             Exhausted: it takes too long or goes too deep.
         """
+        self._holding = _anchored_parts(pattern)
         found = self._element(resource, pattern, "/", 0)
         if found is None or found.kind != "unlike" or not any(not seen for seen in self._seen.values()):
             return found
@@ -106,11 +108,20 @@ class Overlay:
             found = self._anchored(resource, key, pattern[key], path, depth)
             if found is not None:
                 return found
-        for key in _ordered(pattern, set(anchors)):
+        for key in self._ordered(pattern, set(anchors)):
             found = self._plain(resource, key, pattern[key], path, depth)
             if found is not None:
                 return found
         return None
+
+    def _ordered(self, pattern: Mapping[str, Any], without: set[str]) -> list[str]:
+        """Keys whose values hold anchors come first, as they may settle the matter."""
+        nested: list[str] = []
+        others: list[str] = []
+        for key in sorted(pattern):
+            if key not in without:
+                (nested if id(pattern[key]) in self._holding else others).append(key)
+        return [*reversed(nested), *others]
 
     def _plain(
         self, resource: Mapping[str, Any], key: str, pattern: Any, path: str, depth: int
@@ -187,27 +198,34 @@ class Overlay:
         return Mismatch(path, "; ".join(skipped[:20]), "skip")
 
 
-def _ordered(pattern: Mapping[str, Any], without: set[str]) -> list[str]:
-    """Keys whose values hold anchors come first, as they may settle the matter."""
-    nested: list[str] = []
-    others: list[str] = []
-    for key in sorted(pattern):
-        if key not in without:
-            (nested if _has_anchors(pattern[key]) else others).append(key)
-    return [*reversed(nested), *others]
-
-
-def _has_anchors(pattern: Any) -> bool:
+def _anchored_parts(pattern: Any) -> frozenset[int]:
+    """The `id`s of the parts of a pattern that hold anchors at any depth."""
+    out: set[int] = set()
     waiting = [pattern]
+    trail: dict[int, int] = {}
     while waiting:
         here = waiting.pop()
         if isinstance(here, dict):
+            inner = list(here.values())
             if any(anchor(key)[0] not in ("", "+()") for key in here):
-                return True
-            waiting.extend(here.values())
+                _mark(id(here), out, trail)
         elif isinstance(here, list):
-            waiting.extend(here)
-    return False
+            inner = here
+        else:
+            continue
+        for item in inner:
+            if isinstance(item, dict | list):
+                trail.setdefault(id(item), id(here))
+                waiting.append(item)
+    return frozenset(out)
+
+
+def _mark(at: int, out: set[int], trail: dict[int, int]) -> None:
+    while at not in out:
+        out.add(at)
+        if at not in trail:
+            return
+        at = trail[at]
 
 
 def expand_metadata(pattern: Mapping[str, Any], resource: Mapping[str, Any]) -> Mapping[str, Any]:
