@@ -106,6 +106,14 @@ def test_a_wrong_patch_names_its_field(patch: dict[str, Any], field: str) -> Non
     assert (caught.value.source, caught.value.field) == ("n01", field)
 
 
+def test_a_copy_with_other_files_does_not_look_at_the_old_ones() -> None:
+    host = small()
+    assert host.names("/etc/issue.d") == ("one",)
+    copied = host.model_copy(update={"files": {}})
+    assert copied.names("/etc/issue.d") == ()
+    assert copied.links == frozenset()
+
+
 def test_a_host_is_read_from_lists_too() -> None:
     text = "files: [{path: /etc/motd, content: x}]\npackages: [{name: bash, version: '5', release: 1.el9}]\n"
     host = read_host(text, "host.yaml")

@@ -14,6 +14,8 @@ Entry = tuple[str, str, int, int, int, bytes]
 
 PLACES = ("etc", "usr", "var", "boot", "home", "root", "run", "opt", "srv", "mnt", "media")
 """What stands at the root and is looked at for changes; /tmp is anybody's."""
+SETTINGS = b"# Settings of all playbooks on this host.\n[defaults]\ninternal_poll_interval = 0.01\n"
+"""Looking less often whether a task has ended costs less."""
 
 
 def entries(host: Host, commands: Iterable[str], present: frozenset[str]) -> list[Entry]:
@@ -87,6 +89,7 @@ def _fixed(host: Host, commands: list[str], present: frozenset[str]) -> Iterator
     for name in commands:
         yield _link(f"/usr/{'sbin' if name in system else 'bin'}/{name}", f"{MANAGER}/answer")
     yield _link("/usr/bin/ansible-playbook", f"{MANAGER}/ansible-playbook")
+    yield ("file", "/etc/ansible/ansible.cfg", 0o644, 0, 0, SETTINGS)
     yield ("dir", "/run/systemd/system", 0o755, 0, 0, b"")
     yield ("dir", "/var/tmp", 0o1777, 0, 0, b"")  # noqa: S108 - the host's
     # as a link to the kernel's table it would name folders of the machine
