@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from firedrill.report.living import LivingRow
 
+_AGENT_WIDTH = 14
+_SPARED = ("95 %", "diagnosis", "SLO-min saved", "n", "to repair")
+"""Columns of living incidents that a narrow terminal does without, in this order."""
+
 
 def standing(rows: Sequence[AgentScore], *, seed: int = 0) -> list[str]:
     """For each row, what can be said of it against the next one: better, or undecided."""
@@ -76,30 +80,51 @@ def living_scoreboard(
     names = dict(names or {})
     table = Table(title=text.one_line(title), title_justify="left", title_style="bold", header_style="bold")
     repeats = max((max(row.score.pass_at, default=1) for row in rows), default=1)
-    table.add_column("agent", overflow="fold", min_width=14)
     columns = ["resolved", "95 %", "n", *([f"pass@{repeats}", f"pass^{repeats}"] if repeats > 1 else [])]
-    for name in (*columns, "diagnosis", "repair", "SLO-min saved", "to repair", "harm"):
-        table.add_column(name, justify="left" if name == "harm" else "right", no_wrap=name != "harm")
-    for row in rows:
-        score = row.score
-        cells = [_who(score, names), text.percent(score.score.mean), text.interval(score.score)]
-        cells.append(str(score.score.n))
-        if repeats > 1:
-            cells += [text.percent(found[repeats].mean) for found in (score.pass_at, score.pass_hat)]
-        cells += [
-            text.number(row.diagnosis.mean, 2),
-            text.number(row.partial.mean, 2),
-            text.signed(row.saved.mean),
-            f"{text.span(row.to_repair.mean)} ({row.to_repair.successes})",
-            ", ".join(f"{count} {name}" for name, count in row.harm.items() if count),
-        ]
-        table.add_row(*cells)
+    columns += ["diagnosis", "repair", "SLO-min saved", "to repair", "harm"]
+    filled = [_cells(row, repeats) for row in rows]
+    shown = _fitting(columns, filled, console.width - _AGENT_WIDTH)
+    table.add_column("agent", overflow="fold", min_width=_AGENT_WIDTH)
+    for index in shown:
+        left = columns[index] == "harm"
+        table.add_column(columns[index], justify="left" if left else "right", no_wrap=not left)
+    for row, cells in zip(rows, filled, strict=True):
+        table.add_row(_who(row.score, names), *(cells[index] for index in shown))
     console.print(table, markup=False)
+    if left_out := [name for index, name in enumerate(columns) if index not in shown]:
+        console.print(f"a wider terminal also shows {', '.join(left_out)}", style="dim", highlight=False)
     for row in rows:
         for item in row.catastrophes:
             line = f"catastrophe: {_who(row.score, names)} on {item.scenario}: {text.one_line(item.reason)}"
             console.print(line, style="bold red", highlight=False, markup=False)
     _below(board, console, names)
+
+
+def _cells(row: LivingRow, repeats: int) -> list[str]:
+    score = row.score
+    cells = [text.percent(score.score.mean), text.interval(score.score), str(score.score.n)]
+    if repeats > 1:
+        cells += [text.percent(found[repeats].mean) for found in (score.pass_at, score.pass_hat)]
+    harm = ", ".join(f"{count} {name}" for name, count in row.harm.items() if count)
+    return [
+        *cells,
+        text.number(row.diagnosis.mean, 2),
+        text.number(row.partial.mean, 2),
+        text.signed(row.saved.mean),
+        f"{text.span(row.to_repair.mean)} ({row.to_repair.successes})",
+        harm,
+    ]
+
+
+def _fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """The places of the columns that fit beside the agents; what can best be done without goes first."""
+    shown = list(range(len(columns)))
+    wide = [max(map(len, (name, *(row[place] for row in rows)))) + 3 for place, name in enumerate(columns)]
+    for name in _SPARED:
+        if sum(wide[place] for place in shown) + 4 <= room:
+            break
+        shown = [place for place in shown if columns[place] != name]
+    return shown
 
 
 def _below(board: Scoreboard, console: Console, names: Mapping[str, str]) -> None:

@@ -61,6 +61,13 @@ def refuse_strangers(
 
         spec_of(item.scenario)
     living = [item.id for item in chosen if lives(item)]
+    equipped = [item.agent.name for item in entrants if getattr(item.agent, "toolbox", "") == "full"]
+    if living and equipped:
+        raise InputError(
+            f"{', '.join(equipped)} would ask the tools of recordings, and {living[0]} is about a world",
+            field="--toolbox",
+            mend="use --toolbox live, or nl: the tools of worlds",
+        )
     strangers = [item.agent.name for item in entrants if not item.acts]
     if living and strangers:
         raise InputError(

@@ -108,6 +108,16 @@ def test_who_only_acts_is_refused_on_recordings() -> None:
             refuse_strangers([item("world"), item("snapshot")], [one], [])
 
 
+def test_the_tools_of_recordings_are_refused_on_worlds() -> None:
+    options = {"base_url": "http://127.0.0.1:1/v1", "toolbox": "full"}
+    react = entrant(AgentRequest("react", "scripted/x", options))
+    program = entrant(AgentRequest("command:bash -c true", None, {"toolbox": "full"}))
+    for one in (react, program):
+        refuse_strangers([item("snapshot")], [one], [])
+        with pytest.raises(InputError, match="--toolbox live, or nl"):
+            refuse_strangers([item("world")], [one], [])
+
+
 def test_a_share_is_for_living_worlds() -> None:
     refuse_strangers([item("world")], [], ["traces:0.5", "events"])
     refuse_strangers([item("snapshot")], [], ["topology"])
