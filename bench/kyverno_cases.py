@@ -11,7 +11,16 @@ from typing import Any
 import yaml
 
 from firedrill.core.errors import InputError
-from firedrill.world.policy.kyverno import LookupFailed, Nothing, Policy, Row, Subject, evaluate, load
+from firedrill.world.policy.kyverno import (
+    LookupFailed,
+    Nothing,
+    Policy,
+    Row,
+    Subject,
+    User,
+    evaluate,
+    load,
+)
 
 CEL = ("validate.cel", "ValidatingPolicy")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -118,6 +127,9 @@ def _test(path: Path, row: Mapping[str, Any]) -> Iterator[Outcome]:
                 policies.append(load(document))
             except InputError:
                 continue  # bindings and other objects beside the policies
+    for name in plan.get("exceptions") or ():
+        policies += [load(doc) for doc in _documents(path.parent / name)]
+    asking = _user(_documents(path.parent / plan["userinfo"])[0]) if "userinfo" in plan else User()
     objects = [_placed(doc) for name in plan.get("resources", ()) for doc in _documents(path.parent / name)]
     spaces = {item["name"]: item["labels"] for item in values.get("namespaceSelector") or ()}
     known: dict[int, list[Row]] = {}
@@ -128,7 +140,7 @@ def _test(path: Path, row: Mapping[str, Any]) -> Iterator[Outcome]:
             if not _named(item, expect):
                 continue
             if at not in known:
-                known[at] = _judged(policies, item, given, spaces)
+                known[at] = _judged(policies, item, given, spaces, asking)
             got, message = _of(known[at], expect)
             found.add(got)
         yield Outcome(
@@ -137,16 +149,31 @@ def _test(path: Path, row: Mapping[str, Any]) -> Iterator[Outcome]:
 
 
 def _judged(
-    policies: Sequence[Policy], item: Mapping[str, Any], given: Given, spaces: Mapping[str, Any]
+    policies: Sequence[Policy],
+    item: Mapping[str, Any],
+    given: Given,
+    spaces: Mapping[str, Any],
+    asking: User,
 ) -> list[Row]:
     out: list[Row] = []
+    exceptions = [policy for policy in policies if policy.kind == "PolicyException"]
     for policy in policies:
         values = given.variables(policy.name, "", str(item["metadata"].get("name")))
         labels = spaces.get(str(item["metadata"].get("namespace")), {})
-        subject = Subject(item, namespace_labels=labels)
+        subject = Subject(item, namespace_labels=labels, user=asking)
         subject = replace(subject, operation=str(values.get("request.operation") or "CREATE"))
-        out.extend(evaluate([policy], subject, given))
+        out.extend(evaluate([policy], subject, given, exceptions))
     return out
+
+
+def _user(document: Mapping[str, Any]) -> User:
+    here = document.get("userInfo") or {}
+    return User(
+        str(here.get("username") or ""),
+        tuple(here.get("groups") or ()),
+        roles=tuple(document.get("roles") or ()),
+        cluster_roles=tuple(document.get("clusterRoles") or ()),
+    )
 
 
 def _of(rows: Sequence[Row], expect: Mapping[str, Any]) -> tuple[str, str]:

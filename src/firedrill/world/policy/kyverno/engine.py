@@ -11,7 +11,7 @@ from typing import Any
 from firedrill.world.policy.kyverno import wildcard
 from firedrill.world.policy.kyverno.autogen import blocks_of, kinds_of
 from firedrill.world.policy.kyverno.context import Context, request_data, with_values
-from firedrill.world.policy.kyverno.exceptions import excepted
+from firedrill.world.policy.kyverno.exceptions import excepted, freed_controls
 from firedrill.world.policy.kyverno.matching import applies, chosen, empty, kind_matches
 from firedrill.world.policy.kyverno.model import Action, Lookup, Nothing, Policy, Row, Rule, Subject
 from firedrill.world.policy.kyverno.validate import Verdict, judge
@@ -108,11 +108,24 @@ def _rules(policy: Policy, given: _Given, exceptions: Sequence[Policy]) -> Itera
             name = found.rpartition("/")[2]
             yield row_of(policy, rule, subject, Verdict("skip", text), {"exceptions": name})
             continue
-        verdict = _judged(policy, rule, given)
+        verdict = _judged(policy, _freed(rule, exceptions, policy, subject), given)
         if verdict is not None:
             yield row_of(policy, rule, subject, verdict)
         if policy.spec.get("applyRules") == "One" and verdict is not None and verdict.result != "skip":
             return
+
+
+def _freed(rule: Rule, exceptions: Sequence[Policy], policy: Policy, subject: Subject) -> Rule:
+    """The rule without the controls of pod security that exceptions free the object from."""
+    validate = rule.body["validate"]
+    if not exceptions or not isinstance(validate.get("podSecurity"), Mapping):
+        return rule
+    controls = freed_controls(exceptions, policy, rule, subject)
+    if not controls:
+        return rule
+    security = validate["podSecurity"]
+    security = {**security, "exclude": [*(security.get("exclude") or ()), *controls]}
+    return replace(rule, body={**rule.body, "validate": {**validate, "podSecurity": security}})
 
 
 def _judged(policy: Policy, rule: Rule, given: _Given) -> Verdict | None:

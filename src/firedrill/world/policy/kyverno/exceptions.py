@@ -20,10 +20,25 @@ def excepted(exceptions: Sequence[Policy], policy: Policy, rule: Rule, subject: 
         if subject.operation == "" and exception.spec.get("background") is False:
             continue
         if exception.spec.get("podSecurity"):
-            continue  # frees from single controls only, which the rule's own judgement handles
+            continue  # frees from single controls only
         if applies({"match": exception.spec.get("match")}, subject) and _holds(exception, subject):
             return exception.key
     return ""
+
+
+def freed_controls(
+    exceptions: Sequence[Policy], policy: Policy, rule: Rule, subject: Subject
+) -> list[Mapping[str, object]]:
+    """The controls of pod security that exceptions free the object from."""
+    return [
+        control
+        for exception in exceptions
+        if exception.spec.get("podSecurity")
+        and _names(exception, policy, rule.name)
+        and applies({"match": exception.spec.get("match")}, subject)
+        and _holds(exception, subject)
+        for control in exception.spec["podSecurity"]
+    ]
 
 
 def _names(exception: Policy, policy: Policy, rule: str) -> bool:

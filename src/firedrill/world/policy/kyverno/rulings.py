@@ -259,7 +259,7 @@ def _variable(
             parse(variable)
         except QueryError as problem:
             yield f"{head}: failed to resolve {variable} at path {path}: {problem}"
-    if policy.background and _USER.search(variable) and "message" not in path.rpartition("/")[2]:
+    if policy.background and _USER.search(variable):
         yield f"{_BACKGROUND}: variable {{{{{variable}}}}} is not allowed"
 
 

@@ -87,7 +87,7 @@ def _validate(
         except QueryError as problem:
             return Verdict("error", f"variable substitution failed: {problem}")
     if validate.get("foreach") is not None:
-        return _foreach(rule, validate["foreach"], subject, context)
+        return _foreach(rule, validate["foreach"], subject, context, element)
     if validate.get("assert") is not None or validate.get("manifests") is not None:
         return Verdict("error", f"rule {rule.name}: assertions and signed manifests are not supported")
     return None
@@ -170,15 +170,18 @@ def _any_pattern(rule: Rule, target: Any, patterns: Any) -> Verdict:
     return Verdict("fail", f"validation error: {head}{' '.join(failed)}")
 
 
-def _foreach(rule: Rule, loops: Any, subject: Subject, context: Context, depth: int = 0) -> Verdict | None:
+def _foreach(
+    rule: Rule, loops: Any, subject: Subject, context: Context, outer: Any, depth: int = 0
+) -> Verdict | None:
     applied = 0
     for loop in loops if isinstance(loops, list) else ():
         try:
-            found = context.query(str(context.substitute(str(loop.get("list") or ""))))
+            listed = context.substitute(str(loop.get("list") or ""))
+            found = context.query(listed) if isinstance(listed, str) else listed
         except QueryError:
             continue  # a list that is not there has no elements
         elements = found if isinstance(found, list) else [found]
-        verdict, count = _elements(rule, loop, elements, subject, context, depth)
+        verdict, count = _elements(rule, loop, elements, subject, context, outer, depth)
         if verdict is not None:
             return verdict
         applied += count
@@ -193,6 +196,7 @@ def _elements(
     elements: Sequence[Any],
     subject: Subject,
     context: Context,
+    outer: Any,
     depth: int,
 ) -> tuple[Verdict | None, int]:
     applied = 0
@@ -201,7 +205,7 @@ def _elements(
     for at, element in enumerate(elements):
         if element is None:
             continue
-        verdict = _element(rule, loop, element, at, subject, context, depth)
+        verdict = _element(rule, loop, element, at, subject, context, outer, depth)
         if verdict is None or verdict.result == "skip":
             continue
         if verdict.result == "pass":
@@ -212,7 +216,14 @@ def _elements(
 
 
 def _element(
-    rule: Rule, loop: Mapping[str, Any], element: Any, at: int, subject: Subject, context: Context, depth: int
+    rule: Rule,
+    loop: Mapping[str, Any],
+    element: Any,
+    at: int,
+    subject: Subject,
+    context: Context,
+    outer: Any,
+    depth: int,
 ) -> Verdict | None:
     scoped = loop.get("elementScope")
     if scoped is None:
@@ -221,6 +232,8 @@ def _element(
         text = "cannot use elementScope=true foreach rules for elements that are not maps"
         text += f", expected type=map got type={type(element).__name__}"
         return Verdict("error", f"failed to process foreach: {text}")
+    # What is no map has no fields of its own: patterns look at what it lies in.
+    target = element if scoped and element else subject.resource if outer is None else outer
     here = context.inner(
         **{"element": element, f"element{depth}": element, "elementIndex": at, f"elementIndex{depth}": at}
     )
@@ -232,5 +245,5 @@ def _element(
     if not met:
         return Verdict("skip", "preconditions not met")
     if loop.get("foreach") is not None and not any(key in loop for key in ("deny", "pattern", "anyPattern")):
-        return _foreach(rule, loop["foreach"], subject, here, depth + 1)
-    return _validate(rule, loop, subject, here, element if scoped else subject.resource)
+        return _foreach(rule, loop["foreach"], subject, here, target, depth + 1)
+    return _validate(rule, loop, subject, here, target)

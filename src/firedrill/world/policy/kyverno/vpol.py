@@ -24,7 +24,7 @@ def judge_policy(
 ) -> Row | None:
     """The policy's row for an object, or None where it is not about it."""
     template = matched(policy, subject)
-    if template is None:
+    if template is None or (policy.spec.get("evaluation") or {}).get("mode") == "JSON":
         return None
     functions = functions_of(lookup)
     base = variables_of(subject, template)
