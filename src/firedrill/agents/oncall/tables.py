@@ -310,9 +310,14 @@ _KINDS = {
 def _traces(found: Recording) -> Iterator[Row]:
     for trace in found.traces.values():
         processes = mapping(trace, "processes")
+        known: dict[str, tuple[Mapping[str, Any], dict[str, Any], str]] = {}
         for span in listing(trace, "spans"):
-            process = mapping(processes, str(span.get("processID")))
-            where, about = _tags(process), _tags(span)
+            number = str(span.get("processID"))
+            if number not in known:
+                process = mapping(processes, number)
+                where = _tags(process)
+                known[number] = process, where, orjson.dumps(where).decode()
+            (process, where, resource), about = known[number], _tags(span)
             kind = str(about.get("span.kind", "")).lower()
             parents = [item for item in listing(span, "references") if item.get("refType") == "CHILD_OF"]
             failed = about.get("otel.status_code") == "ERROR" or about.get("error")
@@ -334,7 +339,7 @@ def _traces(found: Recording) -> Iterator[Row]:
                 "node": where.get("k8s.node.name"),
                 "workload_kind": "Deployment" if where.get("k8s.deployment.name") else None,
                 "workload": where.get("k8s.deployment.name"),
-                "resource": orjson.dumps(where).decode(),
+                "resource": resource,
                 "attributes": orjson.dumps(about).decode(),
                 "events": orjson.dumps(events).decode() if events else None,
                 "file": "jaeger traces",

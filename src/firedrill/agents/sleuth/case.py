@@ -53,7 +53,7 @@ def at(value: object, *path: str | int) -> Any:
             if not isinstance(value, list) or not -len(value) <= key < len(value):
                 return None
             value = value[key]
-        elif isinstance(value, Mapping):
+        elif isinstance(value, (dict, Mapping)):  # most are dicts, and known as such at once
             value = value.get(key)
         else:
             return None
@@ -63,13 +63,13 @@ def at(value: object, *path: str | int) -> Any:
 def mapping(value: object, *path: str | int) -> Body:
     """The mapping at ``path``, empty when there is none."""
     found = at(value, *path)
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, (dict, Mapping)) else {}
 
 
 def listing(value: object, *path: str | int) -> list[Body]:
     """The mappings in the list at ``path``, empty when there is none."""
     found = at(value, *path)
-    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+    return [item for item in found if isinstance(item, (dict, Mapping))] if isinstance(found, list) else []
 
 
 @dataclass(frozen=True)
