@@ -31,6 +31,7 @@ PACKAGES = {
 }
 """Distribution to the packages that are taken from it."""
 OPTIONAL = ("ansible_collections",)
+OWN = ("answer", "rpm", "ansible-playbook", "compiled_library")
 INSIDE = ("__init__", "frames", "processes", "steward")
 SITE, MANAGER, TOOLS = "/usr/lib/python3/dist-packages", "/usr/lib/manager", "/usr/lib/tools"
 """Where the three stand inside."""
@@ -102,7 +103,7 @@ def bundle(root: ToolRoot, bwrap: str) -> Bundle:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     keeper, library = _fakeroot()
     texts = {name: (source() / "inside" / f"{name}.py").read_text("utf-8") for name in INSIDE}
-    own = {name: packaged(f"{name}.script") for name in ("answer", "rpm", "ansible-playbook")}
+    own = {name: packaged(f"{name}.script") for name in OWN}
     locale = _locale(root)
     binaries = [str(path.stat().st_size) for path in (keeper, library)]
     recipe = Path(__file__).read_text("utf-8")
@@ -149,7 +150,10 @@ def _gather(
         shutil.copytree(place, work / "site" / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyi"))
     for name, text in texts.items():
         (work / "manager" / "inside" / f"{name}.py").write_text(text, "utf-8")
-    (work / "site" / "rpm.py").write_text(own["rpm"], "utf-8")
+    for name in ("rpm", "compiled_library"):
+        (work / "site" / f"{name}.py").write_text(own[name], "utf-8")
+    # read by Python at its start
+    (work / "site" / "compiled.pth").write_text("import compiled_library\n", "utf-8")
     for name in ("answer", "ansible-playbook"):
         (work / "manager" / name).write_text(own[name], "utf-8")
     for path in fakeroot:
