@@ -1,5 +1,7 @@
 """Foreign Rego: verdicts, errors with their places, refusals, and what hostile policies can not do."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from firedrill.world.policy.rego import (
     RegoError,
     Undefined,
     Value,
+    back_ends,
     check,
     evaluate,
     lint,
@@ -168,6 +171,55 @@ def test_hostile_policies_end_in_an_error_of_their_kind(kind: str) -> None:
 
 def test_a_policy_of_brackets_alone_ends_too() -> None:
     assert error("package check\nresult := " + "[" * 400 + "]" * 400, seconds=0.5).code in ("stack", "time")
+
+
+@pytest.mark.parametrize("depth", [500, 5_000])
+def test_inputs_without_bottom_are_errors(depth: int) -> None:
+    deep: list[Any] = []
+    for _ in range(depth):
+        deep = [deep]
+    outcomes = Rego().evaluate_many([Module("p.rego", GOOD)], QUERY, [deep, {"pods": []}])
+    assert isinstance(outcomes[0], RegoError)
+    assert verdict(outcomes[1]) is True
+
+
+FAKE = """#!{python}
+import json, os, sys
+if sys.argv[1] == "capabilities":
+    print(json.dumps({{"builtins": [{{"name": "count"}}, {{"name": "http.send"}}], "allow_net": None}}))
+    raise SystemExit
+files = [sys.argv[at + 1] for at, word in enumerate(sys.argv) if word == "--data"]
+can = json.load(open(sys.argv[sys.argv.index("--capabilities") + 1]))
+text = open(files[0]).read()
+if "--v1-compatible" in sys.argv and "if" not in text:
+    place = {{"file": files[0], "row": 2, "col": 1}}
+    print(json.dumps({{"errors": [{{"message": "no if", "code": "rego_parse_error", "location": place}}]}}))
+    raise SystemExit(2)
+value = [can, sorted(os.environ), json.load(sys.stdin), sys.argv[-1]]
+print(json.dumps({{"result": [{{"expressions": [{{"value": value}}]}}]}}))
+"""
+
+
+def test_an_official_program_on_the_path_is_asked_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "opa"
+    program.write_text(FAKE.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("SECRET_KEY", "hunter2")
+    assert back_ends()[0] == "opa"
+    outcome = ask("package check\nresult if time.now_ns() > 0", {"a": 1})
+    assert isinstance(outcome, Value)
+    assert (outcome.back_end, outcome.version) == ("opa", 1)
+    capabilities, environment, given, query = outcome.value
+    assert capabilities == {"builtins": [{"name": "count"}], "allow_net": []}
+    assert "SECRET_KEY" not in environment
+    assert given == {"a": 1}
+    assert query.startswith(f"{QUERY} with time.now_ns as ")
+    old = ask("package check\nresult { true }", {"a": 1})
+    assert isinstance(old, Value)
+    assert old.version == 0
 
 
 def test_one_input_that_kills_the_engine_leaves_the_others_their_verdicts() -> None:

@@ -13,6 +13,7 @@ from firedrill.world.policy.rego import binary, process
 from firedrill.world.policy.rego.model import Checked, Limits, Module, Outcome, RegoError, Undefined, Value
 
 Answer = dict[str, Any]
+_TOO_DEEP = RegoError("stack", "the input is nested too deeply")
 BackEnd = Literal["opa", "regorus", "regopy"]
 REFUSED = (
     "http.send", "opa.runtime", "net.lookup_ip_addr", "rand.intn", "uuid.rfc4122",
@@ -65,13 +66,20 @@ class Rego:
         self, modules: Sequence[Module], query: str, inputs: Iterable[Any], data: Any = None
     ) -> list[Outcome]:
         """One outcome per input, modules read once. What one input breaks, the others do not feel."""
-        texts = ["" if item is None else json.dumps(item) for item in inputs]
+        texts = [_text(item) for item in inputs]
         if self.back_end == "opa":
-            return [binary.evaluate(modules, query, text, data, self.limits, REFUSED) for text in texts]
-        outcomes: list[Outcome] = []
-        while len(outcomes) < len(texts):
-            outcomes += self._batch(modules, query, texts[len(outcomes) :], data)
-        return outcomes
+            return [
+                _TOO_DEEP
+                if text is None
+                else binary.evaluate(modules, query, text, data, self.limits, REFUSED)
+                for text in texts
+            ]
+        shallow = [text for text in texts if text is not None]
+        found: list[Outcome] = []
+        while len(found) < len(shallow):
+            found += self._batch(modules, query, shallow[len(found) :], data)
+        answers = iter(found)
+        return [_TOO_DEEP if text is None else next(answers) for text in texts]
 
     def check(self, modules: Sequence[Module]) -> Checked:
         """What the modules hold and what is wrong with them before anything is evaluated."""
@@ -133,6 +141,14 @@ def check(modules: Sequence[Module]) -> Checked:
     """Read modules: errors with their places, packages, rules, which rules depend on the input."""
     name = "regorus" if process.installed("regorus") else choose()
     return Rego(name).check(modules)
+
+
+def _text(value: Any) -> str | None:
+    """An input as JSON, empty where there is none; None for what is nested too deeply."""
+    try:
+        return "" if value is None else json.dumps(value)
+    except RecursionError:
+        return None
 
 
 def _error(answer: Answer, back_end: str, version: int = 1) -> RegoError:

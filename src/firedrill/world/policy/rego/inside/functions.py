@@ -1,17 +1,18 @@
 """Functions of Rego that the engine lacks, in Python: arrays, networks, digests.
 
-Each takes plain values (sets arrive as ``set``) and raises ValueError or TypeError on bad ones.
+Each takes plain values (sets arrive as ``set``) and raises ValueError or TypeError on bad ones. What they
+need is imported where it is used: few policies call them, and the process has to start fast.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ipaddress
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+if TYPE_CHECKING:
+    import ipaddress
+
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _text(value: Any) -> str:
@@ -31,6 +32,8 @@ def flatten(items: Any) -> list[Any]:
 
 
 def _network(text: Any) -> Network:
+    import ipaddress
+
     return ipaddress.ip_network(_text(text), strict=False)
 
 
@@ -50,6 +53,8 @@ def overlaps(left: Any, right: Any) -> bool:
 
 def _classful(text: Any) -> Network:
     """A network; a bare IPv4 address means the network of its old class."""
+    import ipaddress
+
     if "/" not in _text(text):
         address = ipaddress.IPv4Address(text)
         first = int(address) >> 24
@@ -62,6 +67,8 @@ def merge(networks: Any) -> set[str]:
     """The smallest set of networks that covers the same addresses."""
     if not isinstance(networks, list | set | frozenset | tuple):
         raise TypeError("net.cidr_merge expects an array or set")
+    import ipaddress
+
     every = [_classful(item) for item in networks]
     merged: list[Network] = [
         *ipaddress.collapse_addresses(item for item in every if isinstance(item, ipaddress.IPv4Network)),
@@ -99,11 +106,27 @@ def contains_matches(networks: Any, others: Any) -> set[tuple[Any, Any]]:
 
 
 def _digest(kind: str) -> Callable[[Any], str]:
-    return lambda value: hashlib.new(kind, _text(value).encode(), usedforsecurity=False).hexdigest()
+    def digest(value: Any) -> str:
+        import hashlib
+
+        return hashlib.new(kind, _text(value).encode(), usedforsecurity=False).hexdigest()
+
+    return digest
 
 
 def _keyed(kind: str) -> Callable[[Any, Any], str]:
-    return lambda value, key: hmac.new(_text(key).encode(), _text(value).encode(), kind).hexdigest()
+    def digest(value: Any, key: Any) -> str:
+        import hmac
+
+        return hmac.new(_text(key).encode(), _text(value).encode(), kind).hexdigest()
+
+    return digest
+
+
+def _same(one: Any, other: Any) -> bool:
+    import hmac
+
+    return hmac.compare_digest(_text(one), _text(other))
 
 
 EXTRA: dict[str, tuple[int, Callable[..., Any]]] = {
@@ -119,5 +142,5 @@ EXTRA: dict[str, tuple[int, Callable[..., Any]]] = {
     "crypto.hmac.sha1": (2, _keyed("sha1")),
     "crypto.hmac.sha256": (2, _keyed("sha256")),
     "crypto.hmac.sha512": (2, _keyed("sha512")),
-    "crypto.hmac.equal": (2, lambda one, other: hmac.compare_digest(_text(one), _text(other))),
+    "crypto.hmac.equal": (2, _same),
 }

@@ -14,7 +14,6 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 from firedrill.world.policy.rego.inside import regopy_engine, regorus_engine
@@ -36,7 +35,10 @@ def limit(memory: int) -> None:
 
 def reserved() -> int:
     """Bytes of addresses taken so far: the allocator of regopy must have far more than it uses."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    sizes = os.open("/proc/self/statm", os.O_RDONLY)
+    text = os.read(sizes, 200)
+    os.close(sizes)
+    return int(text.split()[0]) * resource.getpagesize()
 
 
 def clock(seconds: float) -> None:
