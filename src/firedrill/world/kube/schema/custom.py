@@ -30,7 +30,13 @@ _SCAN = 65536
 
 def check_custom(errors: Errors, kind: Kind, obj: Obj, old: Obj | None, cel: Cel | None) -> None:
     """Every broken rule of a custom resource; `metadata` has been checked like that of any object."""
-    schema = schema_for(kind)
+    check_against(errors, schema_for(kind), obj, old, cel)
+
+
+def check_against(
+    errors: Errors, schema: Schema, obj: Obj, old: Obj | None = None, cel: Cel | None = None
+) -> None:
+    """Every broken rule of an object of a structural schema, its metadata left aside."""
     walk = _Walk(errors, cel)
     for name in schema.target.get("required") or ():
         if name not in obj:

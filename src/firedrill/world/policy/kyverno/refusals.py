@@ -7,7 +7,7 @@ from typing import Any
 
 from firedrill.core.errors import InputError
 from firedrill.world.kube.schema.check.fields import Errors
-from firedrill.world.kube.schema.custom import _Walk
+from firedrill.world.kube.schema.custom import check_against
 from firedrill.world.kube.schema.decode import MAX_DEPTH, DecodeError
 from firedrill.world.kube.schema.definitions import Schema
 from firedrill.world.kube.schema.structural import prune
@@ -63,11 +63,5 @@ def schema_problems(document: Mapping[str, Any]) -> Iterator[str]:
         head = f'{kind} in version "{version}" cannot be handled as a {kind}'
         yield f"{head}: strict decoding error: {told}"
     errors = Errors()
-    walk = _Walk(errors, None)
-    for name in node.target.get("required") or ():
-        if name not in document:
-            errors.required(str(name))
-    for name, child in node.properties.items():
-        if name in document and name not in ("apiVersion", "kind", "metadata"):
-            walk.check(child, document[name], name, None)
+    check_against(errors, node, dict(document))
     yield from (f"{item.field}: {item.message}" for item in errors.found)
