@@ -31,6 +31,7 @@ from firedrill.core.living import (
 from firedrill.records.receipt import ReceiptLine
 from firedrill.report.living import draw, spark, story_of, verdict_of
 from firedrill.report.living.drawing import NARROW, WIDE, clock
+from firedrill.report.living.story import Act
 from firedrill.report.pages import write_report
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&\u202eevil\u0007\x1b[31m]]>"
@@ -133,6 +134,21 @@ def test_requests_are_told_by_what_became_of_them(facts: Facts) -> None:
     assert [item.name for item in story.alerts][1] == "Late", "those that somebody was called for come first"
     assert [item.id for item in story.moments] == ["fault", "alert", "start", "end", "verified"]
     assert story.acts[4].price is not None
+
+
+def test_queries_are_told_to_be_read_and_discovery_stands_back() -> None:
+    asked = RequestLine(
+        at_ms=1, api="prometheus", path="/api/v1/query?query=sum%28rate%28x%5B1m%5D%29%29+%3E+1"
+    )
+    assert Act(0, "read", asked).target == "/api/v1/query?query=sum(rate(x[1m])) > 1"
+    found = {
+        path: Act(0, "read", RequestLine(at_ms=1, path=path)).plumbing
+        for path in ("/apis/apps/v1?timeout=32s", "/version", "/openapi/v3", "/metrics", "/api")
+    }
+    assert [path for path, hidden in found.items() if not hidden] == ["/metrics"]
+    assert not Act(0, "read", asked).plumbing
+    assert not Act(0, "error", RequestLine(at_ms=1, path="/version", code=401)).plumbing
+    assert not Act(0, "read", RequestLine(at_ms=1, path="/api/v1/pods", resource="pods")).plumbing
 
 
 def test_messages_stand_between_requests(facts: Facts) -> None:

@@ -69,7 +69,10 @@ def draw(story: Story, width: int = WIDE) -> str:
         drawn, y = _alert_rows(story, frame, y)
         body += drawn
         y += 24
-    body += [svg.label("lane", 2, y - 8, "requests"), *_acts(story.acts, frame, y)]
+    body += [
+        svg.label("lane", 2, y - 8, "requests"),
+        *_acts([act for act in story.acts if not act.plumbing], frame, y),
+    ]
     y += 46
     if story.said:
         body += [svg.label("lane", 2, y - 2, "messages"), *_said(story.said, frame, y + 12)]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
+from urllib.parse import unquote_plus
 
 from firedrill.core.living import BranchMinute, Facts, Price, RequestLine
 from firedrill.records.receipt import ReceiptLine
@@ -13,6 +14,7 @@ from firedrill.records.receipt import ReceiptLine
 MOST_ACTS = 1_500
 """Requests shown on a page; the run folder has the rest."""
 _MOST_TEXT = 20_000
+_PLUMBING = frozenset({"api", "apis", "openapi", "version", "healthz", "livez", "readyz"})
 _SPOKEN = frozenset({"message", "notice", "summary"})
 _DULL = frozenset({"alertname", "severity", "namespace", "cluster", "job", "team", "environment"})
 """Labels that do not tell alerts of one name apart."""
@@ -59,11 +61,18 @@ class Act:
         """What it was about, in words: an object, a collection, or the path of a query."""
         line = self.line
         if not line.resource:
-            return line.path
+            return unquote_plus(line.path)  # expressions are there to be read
         what = f"{line.resource}/{line.subresource}" if line.subresource else line.resource
         if line.name:
             what = f"{what} {line.name}"
         return f"{what} in {line.namespace}" if line.namespace else what
+
+    @property
+    def plumbing(self) -> bool:
+        """Whether it is a client's own: what there is to ask for, and whether anybody answers."""
+        line = self.line
+        plain = line.api == "kubernetes" and not line.resource and self.sort == "read"
+        return plain and line.path.strip("/").partition("/")[0].partition("?")[0] in _PLUMBING
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,11 @@ class Story:
     def priced(self) -> bool:
         """Whether requests have prices."""
         return bool(self.facts.prices)
+
+    @property
+    def plumbing(self) -> int:
+        """How many requests are clients' own."""
+        return sum(act.plumbing for act in self.acts)
 
     def counts(self) -> Mapping[Sort, int]:
         """How many requests there are of each sort."""

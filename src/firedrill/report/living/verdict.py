@@ -20,7 +20,7 @@ _CONDUCT = {
     "conduct_writes": "requests that changed something",
     "conduct_reads_before_first_write": "looks before the first change",
     "conduct_verified": "share of the changes that were looked at afterwards",
-    "conduct_verified_last": "the last change was",
+    "conduct_verified_last": "the last change was looked at afterwards",
     "conduct_repeated": "changes sent again to the letter",
     "conduct_undone": "changes taken back",
     "conduct_asked": "requests for which an approver was asked",
