@@ -63,6 +63,24 @@ def test_what_hangs_forks_or_floods_is_bounded() -> None:
     assert len(flood.stdout) <= 500
 
 
+def test_the_first_process_can_neither_be_ended_nor_read_nor_confused() -> None:
+    junk = "import socket; s = socket.socket(1); s.connect('/run/manager/socket'); s.send(b'\\0\\0\\0\\5x'); s.close()"
+    done = run_command(
+        base_host(),
+        f'kill -9 1; kill -STOP 1; cat /proc/1/environ /proc/1/fd/0; python3 -c "{junk}"; sysctl -n kernel.sysrq',
+    )
+    assert done.stdout == "16\n"
+    assert done.stderr.count("Permission denied") >= 2
+    assert (done.code, done.changed) == (0, ())
+
+
+def test_whoever_buries_the_host_in_files_has_changed_it() -> None:
+    many = "mkdir /etc/many; cd /etc/many; seq 60000 | xargs touch"
+    done = run_command(base_host(), many, limits=HostLimits(seconds=60))
+    assert "/" in done.changed
+    assert len(done.changed) <= 1000
+
+
 def test_the_working_folder_gives_back_plain_files_only() -> None:
     done = run_command(
         base_host(),

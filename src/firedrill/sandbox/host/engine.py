@@ -192,7 +192,8 @@ class _Line:
 
     def _late(self) -> None:
         if self.stopping or not self.ready:
-            self.outcome.problem = self.outcome.problem or "it did not answer"
+            if not self.ready:
+                self.outcome.problem = "it did not answer"
             self.process.kill()
             self.outcome.done = True
             return
@@ -295,13 +296,12 @@ class _Line:
                         break
             capture.feed(b"", final=True)
         outcome.stdout, outcome.stderr = self.captures["stdout"].text(), self.captures["stderr"].text()
-        if not self.ready or outcome.problem or outcome.code < 0:
+        if not self.ready:
             said = outcome.problem or outcome.stderr.strip().rpartition("\n")[2] or "it ended"
-            if self.ready and not outcome.problem:
-                # ended from inside, or by its bound on memory: the program's doing
-                outcome.code, outcome.changed = 137, [*outcome.changed, "/"]
-                return outcome
             raise InfrastructureError(f"the host's sandbox failed: {said}")
+        if outcome.code < 0:
+            # ended from inside, by its bound on memory, or buried in files: the program's doing
+            outcome.code, outcome.changed = 137, [*outcome.changed, "/"]
         return outcome
 
 
