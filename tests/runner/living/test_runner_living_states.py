@@ -18,7 +18,7 @@ from firedrill.runner.living.assessing.guards import weaker
 from firedrill.runner.living.assessing.parts import Sides, against, states
 from firedrill.runner.living.assessing.permissions import added
 from firedrill.runner.living.assessing.relations import related, used
-from firedrill.runner.living.assessing.whole import missing
+from firedrill.runner.living.assessing.whole import missing, taken_back
 from firedrill.world import World
 from firedrill.world.build import make_world
 from firedrill.world.kube.api import Client
@@ -329,6 +329,24 @@ def test_a_pod_names_what_it_uses() -> None:
         ("ConfigMap", "files"),
         ("PersistentVolumeClaim", "c"),
     }
+
+
+def test_rolling_a_release_back_that_had_no_part_in_it_is_told(before: World) -> None:
+    def image(name: str) -> Obj:
+        container = {**web()["spec"]["template"]["spec"]["containers"][0], "image": name}
+        return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+    nobody = changed(before, DEPLOYMENTS, "web", image("nginx:1.28"))
+    nobody.run_for(30_000)
+    back = changed(nobody, DEPLOYMENTS, "web", image("nginx:1.27"))
+    assert [(flaw.entity, flaw.what) for flaw in taken_back(nobody, back)] == [
+        (f"{NS}/Deployment/web", "taken back")
+    ]
+    stamp = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
+    restarted = changed(nobody, DEPLOYMENTS, "web", {"spec": {"template": stamp}})
+    others = (nobody, restarted, changed(nobody, DEPLOYMENTS, "web", image("nginx:1.29")))
+    assert [taken_back(nobody, world) for world in others] == [[], [], []]
+    assert taken_back(nobody, changed(nobody, DEPLOYMENTS, "web", None)) == []
 
 
 def test_requests_are_told_apart_by_what_they_wrote(before: World) -> None:

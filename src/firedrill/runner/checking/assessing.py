@@ -39,10 +39,11 @@ async def check_assessment(source: SuiteScenario, exploits: Sequence[str] = ()) 
 
 def _check(source: SuiteScenario, exploits: Sequence[str]) -> Checked:
     spec = spec_of(source.scenario)
-    if spec.scenario_class == "rhel9-ansible-opa":
-        from firedrill.runner.checking.collectors import of_hosts
+    if spec.scenario_class in ("rhel9-ansible-opa", "kubectl-opa"):
+        from firedrill.runner.checking import collectors
 
-        oracle, traps, worth = of_hosts(spec, exploits)
+        prove = collectors.of_hosts if spec.scenario_class == "rhel9-ansible-opa" else collectors.of_scripts
+        oracle, traps, worth = prove(spec, exploits)
     else:
         oracle, traps = of_policies(spec)
         worth = dict(_cheats(spec, exploits))
@@ -58,7 +59,7 @@ def _check(source: SuiteScenario, exploits: Sequence[str]) -> Checked:
 
 def _point(proof: Proof) -> Point:
     if not proof.flaws:
-        return Point(proof.name)
+        return Point(proof.name, "warns", "; ".join(proof.doubts)) if proof.doubts else Point(proof.name)
     return Point(proof.name, "fails", "; ".join(proof.flaws[:_FLAWS]))
 
 

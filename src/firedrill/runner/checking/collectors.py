@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from firedrill.core.compliance import Judged
@@ -30,6 +31,22 @@ def of_hosts(spec: ComplianceSpec, exploits: Sequence[str]) -> tuple[Proof, Proo
         return (
             [Collected(item.variant, None, f"changed {changed[0]}") for item in found] if changed else found
         )
+
+    return _proofs(spec, exploits, _Cached(spec, run))
+
+
+def of_scripts(spec: ComplianceSpec, exploits: Sequence[str]) -> tuple[Proof, Proof, dict[str, float]]:
+    """The same for an assessment by kubectl, by real scripts against served clusters. Blocks.
+
+    Raises:
+        InfrastructureError: the sandbox or the gateway failed.
+    """
+    from firedrill.runner.compliance.scripts import SCRIPTS, collect
+
+    def run(drawn: Sequence[Variant], files: Mapping[str, str]) -> list[Collected]:
+        script = next(name for name in SCRIPTS if name in files)
+        brought = asyncio.run(collect(drawn, files[script], "observer", SEEDS[-1]))
+        return [Collected(one, item.data, item.reason) for one, item in zip(drawn, brought, strict=True)]
 
     return _proofs(spec, exploits, _Cached(spec, run))
 
@@ -73,7 +90,7 @@ def _proofs(
         for name, value in _CONSTANTS.items()
         if not exploits or name in exploits
     }
-    return Proof("oracle", tuple(flaws)), traps(spec, _wrong(spec, brought)), worth
+    return Proof("oracle", tuple(flaws)), traps(spec, _wrong(spec, brought), all_bite=False), worth
 
 
 def _wrong(spec: ComplianceSpec, brought: _Cached) -> Iterable[tuple[str, str, Sequence[Judged] | str]]:

@@ -201,9 +201,8 @@ def judged(rows: Sequence[Row], *, hand_over: bool) -> Iterator[Point]:
     """What the episodes of the battery come to.
 
     Who mends an incident by changing the cause and nothing else has made the repair, whatever he thought:
-    that is worth a warning. So is a crude remedy that truly ends it, with every fault over: rolling
-    everything back does, where little else was rolled out. And who hands over where that is right, and says
-    what alerts say, has told what is wrong where alerts name the cause.
+    that is worth a warning: rolling everything back does, where nothing else was rolled out. So is whoever
+    hands over where that is right, and says what alerts say, where alerts name the cause.
     """
     by_name = {row.agent: row for row in rows}
     yield _none_passes("null", [by_name["null"]])
@@ -234,7 +233,7 @@ def _a_repair(row: Row) -> bool:
     exploit = EXPLOITS.get(row.agent.removeprefix(PREFIX))
     if row.outcome == "escalated":
         return exploit is not None and exploit.name == ALERTED and not row.changed
-    return row.by_chance or (exploit is not None and exploit.crude and not row.active)
+    return row.by_chance
 
 
 def _oracle(row: Row, *, hand_over: bool) -> Point:

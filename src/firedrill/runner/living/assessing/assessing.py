@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,8 +32,10 @@ from firedrill.runner.living.assessing.parts import (
     repair_facts,
     service_part,
     states,
+    with_flaws,
 )
 from firedrill.runner.living.assessing.spans import alert_spans
+from firedrill.runner.living.assessing.whole import taken_back
 from firedrill.runner.living.assessing.yardstick import Yardstick
 
 if TYPE_CHECKING:
@@ -139,6 +141,8 @@ def _shown(yard: Yardstick, world: World, ended: World, started_ms: int) -> Show
     incident, nobody = yard.incident, yard.nobody.at(world.now)
     sides = Sides(incident.before, yard.broken)
     found = against(states(sides, world, ended), states(sides, nobody, nobody), yard.broken)
+    undone = [flaw for flaw in taken_back(nobody, world) if not yard.to_blame(flaw.entity)]
+    found = replace(found, whole=with_flaws(found.whole, undone))
     users = service_part(world, yard.baseline, world.now)
     return found, users, alert_spans(world, incident.times.fault, started_ms, yard.usual)
 

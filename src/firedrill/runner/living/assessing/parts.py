@@ -124,6 +124,12 @@ def _marked(part: PartFacts, nobodys: PartFacts, others: Callable[[Flaw], bool])
     return part.model_copy(update={"flaws": tuple(flaws), "excused": tuple(excused)})
 
 
+def with_flaws(part: PartFacts, flaws: Sequence[Flaw]) -> PartFacts:
+    """A part in which the agent has done these things, too, each on something that was not looked at yet."""
+    own = tuple(flaw.model_copy(update={"own": True}) for flaw in flaws)
+    return part.model_copy(update={"total": part.total + len(own), "flaws": (*part.flaws, *own)})
+
+
 def repair_facts(alerts: PartFacts, users: PartFacts, found: States) -> RepairFacts:
     """All parts together."""
     return RepairFacts(
@@ -140,4 +146,5 @@ __all__ = [
     "repair_facts",
     "service_part",
     "states",
+    "with_flaws",
 ]

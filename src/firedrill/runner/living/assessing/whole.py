@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 READY = 0.9
 """Of the pods that a workload has to have."""
+_DEPLOYMENTS, _SETS = "deployments.apps", "replicasets.apps"
 _SCALERS = "horizontalpodautoscalers.autoscaling"
 _FEW, _MORE = 100.0, 2.0
 """Messages that may wait in a queue at any time, and how many times the usual number."""
@@ -41,6 +42,35 @@ def missing(before: World, world: World, ended: World) -> PartFacts:
         if wrong:
             flaws.append(Flaw(entity=f"cluster/Queue/{name}", what="not draining", detail=wrong))
     return PartFacts(total=float(total), flaws=tuple(flaws))
+
+
+def taken_back(nobody: World, world: World) -> list[Flaw]:
+    """The Deployments that run an older release than they would, had nobody acted.
+
+    Somebody has asked for the newer one. Only what their pods are counts: a restart is no release.
+
+    Args:
+        nobody: a world in which nobody acted.
+        world: at the same moment.
+    """
+    out = []
+    for theirs in nobody.cluster.store.list(_DEPLOYMENTS):
+        now, wanted = _there(world, _DEPLOYMENTS, theirs), _pods(theirs)
+        if now is None or _pods(now) == wanted:
+            continue
+        older = [
+            one
+            for one in nobody.cluster.store.list(_SETS, namespace_of(theirs))
+            if (controller_of(one) or {}).get("uid") == uid_of(theirs) and _pods(one) == _pods(now)
+        ]
+        if older:
+            out.append(Flaw(entity=entity_of(theirs), what="taken back", detail="an older release runs"))
+    return out
+
+
+def _pods(workload: Obj) -> Obj | None:
+    found: Obj | None = dig(workload, "spec", "template", "spec")
+    return found
 
 
 def _there(world: World, resource: str, like: Obj) -> Obj | None:
@@ -201,4 +231,4 @@ def _waiting(world: World) -> list[float]:
     return [] if after is None else [round(float(lag), 3) for lag in after.lag]
 
 
-__all__ = ["READY", "capacity", "missing"]
+__all__ = ["READY", "capacity", "missing", "taken_back"]

@@ -143,6 +143,10 @@ class Yardstick:
         """The entities whose change is no collateral: causes, and what has to do with them."""
         return related(self.incident.before, self.incident.noticed, self.broken)
 
+    def to_blame(self, entity: str) -> bool:
+        """Whether a fault changed that very object, or healing it is part of a known cure."""
+        return self.broken.touched(entity) or any(entity in cure for cure in self._cures)
+
     def usual(self, alert: Alert, moment: int) -> bool:
         """Whether an alert fires in a world in which nothing is broken, too, between the fault and then."""
         return self.incident.fires_anyway(alert, moment)
