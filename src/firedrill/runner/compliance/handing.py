@@ -48,7 +48,13 @@ async def handed_in(
     """
     files = {**await collected(workspace, assessment.folder), **read_artefacts(ending.submission)}
     found = Assessed.model_validate(await living.finished([asking(write_artefacts(files), seed)]))
-    return _ended(ending, found.facts, found.artefacts)
+    facts = found.facts
+    if facts.scenario_class == "kubectl-opa" and ending.outcome in _ENDED and files:
+        from firedrill.runner.compliance.scripts import assess_scripts
+
+        scenario = living.stage.source.scenario
+        facts = await assess_scripts(spec_of(scenario), files, seed, facts, scenario.authority)
+    return _ended(ending, facts, found.artefacts)
 
 
 async def handed_in_on_host(

@@ -56,7 +56,9 @@ class ComplianceScene:
         open_policy(scenario.authority)
         self.scenario = scenario
         self.spec = spec_of(scenario)
-        world = make_visible(visible(self.spec).state, policies_of(self.spec), self.spec.id)
+        own = visible(self.spec).state
+        engine = self.spec.scenario_class != "kubectl-opa"
+        world = make_visible(own, policies_of(self.spec), self.spec.id, kyverno=engine)
         # an episode begins where the incident of a living one is noticed
         self.incident = SimpleNamespace(noticed=world)
         self.ca, key = certificates.make()
@@ -104,9 +106,17 @@ class ComplianceScene:
             requests: what it asked for.
             prediction: one text of `packing.asking`.
         """
-        from firedrill.runner.compliance.assessing import assess
+        from firedrill.runner.compliance.assessing import assess, watched
 
         text, seed = asked(prediction[0])
+        if self.spec.scenario_class == "kubectl-opa":
+            return watched(
+                self.spec,
+                world=world,
+                started_ms=started_ms,
+                requests=requests,
+                files=read_artefacts(text),
+            )
         return assess(
             self.spec,
             before=self.incident.noticed,
@@ -116,6 +126,13 @@ class ComplianceScene:
             files=read_artefacts(text),
             seed=seed,
         )
+
+
+def bare_world() -> World:
+    """A small running cluster with nothing in it but what every cluster has."""
+    from firedrill.world.build import make_world
+
+    return make_world(_SEED, nodes=NODES, age_days=1)
 
 
 def make_visible(
@@ -130,9 +147,9 @@ def make_visible(
     Raises:
         InputError: an object is refused by the API.
     """
-    from firedrill.world.build import apply_manifests, make_world
+    from firedrill.world.build import apply_manifests
 
-    world = make_world(_SEED, nodes=NODES, age_days=1)
+    world = bare_world()
     if kyverno:
         from firedrill.world.policy.kyverno.living import install
 
@@ -180,4 +197,4 @@ def _ids(world: World) -> Iterable[str]:
             yield f"{meta.get('namespace') or 'cluster'}/{kind.kind}/{meta['name']}"
 
 
-__all__ = ["ComplianceScene", "make_visible"]
+__all__ = ["ComplianceScene", "bare_world", "fill", "make_visible"]

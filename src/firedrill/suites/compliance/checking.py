@@ -28,10 +28,12 @@ class Proof:
     Attributes:
         name: `truth`, `oracle` or `traps`.
         flaws: why it does not; empty where it does.
+        doubts: what is not shown, though nothing speaks against it.
     """
 
     name: str
     flaws: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def truth(spec: ComplianceSpec) -> Proof:
@@ -74,12 +76,15 @@ def _wrong(spec: ComplianceSpec) -> Iterable[tuple[str, str, Sequence[Judged] | 
         yield mutant.trap, mutant.title, verdicts_of(spec, mutated(spec, mutant)["policy.yaml"], SEEDS[-1])
 
 
-def traps(spec: ComplianceSpec, wrong: Iterable[tuple[str, str, Sequence[Judged] | str]]) -> Proof:
+def traps(
+    spec: ComplianceSpec, wrong: Iterable[tuple[str, str, Sequence[Judged] | str]], *, all_bite: bool = True
+) -> Proof:
     """Each trap catches one of these wrong artefacts, and each of them is caught by its own.
 
     Args:
         spec: the scenario.
         wrong: of each its trap, its title, and what it says about the variants, or why it says nothing.
+        all_bite: whether a trap that catches nobody is a flaw; else it is a doubt.
     """
     flaws = []
     caught: set[str] = set()
@@ -92,9 +97,10 @@ def traps(spec: ComplianceSpec, wrong: Iterable[tuple[str, str, Sequence[Judged]
         if trap not in bitten:
             flaws.append(f"the mutant {title!r} is not caught by {trap}")
     idle = sorted({item.trap for item in spec.variants} - caught)
-    if idle:
-        flaws.append(f"nothing is caught by {', '.join(idle)}")
-    return Proof("traps", tuple(flaws))
+    unproven = [f"nothing is caught by {', '.join(idle)}"] if idle else []
+    if all_bite:
+        return Proof("traps", (*flaws, *unproven))
+    return Proof("traps", tuple(flaws), tuple(unproven))
 
 
 def verdicts_of(spec: ComplianceSpec, text: str, seed: int) -> tuple[Judged, ...] | str:

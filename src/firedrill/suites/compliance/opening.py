@@ -18,7 +18,7 @@ from firedrill.suites.manifest import validate_record
 from firedrill.suites.model import Suite, SuiteScenario
 
 VERSION = "0.1"
-WIRED: frozenset[ScenarioClass] = frozenset({"kyverno", "rhel9-ansible-opa"})
+WIRED: frozenset[ScenarioClass] = frozenset({"kyverno", "kubectl-opa", "rhel9-ansible-opa"})
 """The classes whose episodes can be carried out and graded."""
 TITLES: Mapping[str, str] = {
     "ciso-core": "Compliance: policies, evidence and updates, graded on hidden variants",
