@@ -31,6 +31,8 @@ def table(found: list[Outcome], seconds: float) -> list[Row]:
     rows.append(
         ("all that need no registry", "≥ 99 %", f"{right} of {len(asked)} ({right / len(asked):.2%})")
     )
+    misspelt = sum(item.misspelt for item in found)
+    rows.append(("of these, naming no rule of their policy: judged by it", "", str(misspelt)))
     rows.append((f"all {len(found)}, seconds of processor time", "< 3", f"{seconds:.2f}"))
     return rows
 

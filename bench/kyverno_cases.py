@@ -48,6 +48,8 @@ class Outcome:
     expect: Mapping[str, Any]
     got: str
     message: str
+    misspelt: bool = False
+    """It names a rule that the policy does not have, so that it is judged by the policy."""
 
     @property
     def right(self) -> bool:
@@ -136,16 +138,16 @@ def _test(path: Path, row: Mapping[str, Any]) -> Iterator[Outcome]:
     for expect in row["expect"]:
         found: set[str] = set()
         message = ""
+        misspelt = not _known_rule(policies, expect)
         for at, item in enumerate(objects):
             if not _named(item, expect):
                 continue
             if at not in known:
                 known[at] = _judged(policies, item, given, spaces, asking)
-            got, message = _of(known[at], expect)
+            got, message = _of(known[at], expect, misspelt)
             found.add(got)
-        yield Outcome(
-            "/".join(row["engine"]), row["id"], expect, "+".join(sorted(found)) or "no object", message
-        )
+        told = "+".join(sorted(found)) or "no object"
+        yield Outcome("/".join(row["engine"]), row["id"], expect, told, message, misspelt)
 
 
 def _judged(
@@ -176,11 +178,21 @@ def _user(document: Mapping[str, Any]) -> User:
     )
 
 
-def _of(rows: Sequence[Row], expect: Mapping[str, Any]) -> tuple[str, str]:
+def _names(expect: Mapping[str, Any]) -> tuple[str, ...]:
     rule = str(expect.get("rule") or "")
-    names = (rule, f"autogen-{rule}"[:63], f"autogen-cronjob-{rule}"[:63])
+    return rule, f"autogen-{rule}"[:63], f"autogen-cronjob-{rule}"[:63]
+
+
+def _known_rule(policies: Sequence[Policy], expect: Mapping[str, Any]) -> bool:
+    rules = [rule.name for item in policies if item.name == expect["policy"] for rule in item.rules]
+    return not expect.get("rule") or not rules or any(name in rules for name in _names(expect))
+
+
+def _of(rows: Sequence[Row], expect: Mapping[str, Any], misspelt: bool) -> tuple[str, str]:
     for row in rows:
-        if row.policy.rpartition("/")[2] == expect["policy"] and (not row.rule or row.rule in names):
+        if row.policy.rpartition("/")[2] != expect["policy"]:
+            continue
+        if misspelt or not row.rule or row.rule in _names(expect):
             return row.result, row.message
     return "skip", "no rule is about it"
 

@@ -141,6 +141,16 @@ def test_audit_warns_where_asked_and_never_blocks(world: World) -> None:
     ]
 
 
+def test_success_is_told_where_the_settings_ask_for_it(world: World) -> None:
+    client = Client(world)
+    client.patch("configmaps", "kyverno", "kyverno", {"data": {"generateSuccessEvents": "true"}})
+    client.create(policy())
+    world.run_for(5_000)
+    client.create(deployment(host=False))
+    told = [item["message"] for item in client.list("events") if item["reason"] == "PolicyApplied"]
+    assert "Deployment default/web: pass" in told
+
+
 def test_policies_that_are_wrong_are_refused(world: World) -> None:
     client = Client(world)
     wrong = policy()

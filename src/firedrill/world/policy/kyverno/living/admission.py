@@ -112,6 +112,10 @@ def _resources(a: Attributes, hook: str, path: str) -> list[str]:
     if not a.dry_run and a.obj is not None:
         _remember(world, obj, in_charge, rows)
     failed = [row for row in rows if row.result == "fail"]
+    if not a.dry_run:
+        _tell(world, shown, failed, blocked=False)
+        if not failed:
+            _applied(world, shown, rows)
     return [f"policy {row.policy}.{row.rule}: {row.message}" for row in failed if row.warns]
 
 
@@ -176,6 +180,20 @@ def _tell(world: World, obj: Obj, rows: Sequence[Row], *, blocked: bool) -> None
         events.record(
             world, policy.document, "Warning", "PolicyViolation", text, component="kyverno-admission"
         )
+
+
+def _applied(world: World, obj: Obj, rows: Sequence[Row]) -> None:
+    """Tell of success, where the settings ask for it."""
+    settings = world.cluster.store.get("configmaps", NAMESPACE, "kyverno") or {}
+    if (settings.get("data") or {}).get("generateSuccessEvents") != "true":
+        return
+    passed = {row.policy for row in rows if row.result == "pass"}
+    for policy in policies(world):
+        if policy.key in passed:
+            text = f"{named(obj)}: pass"
+            events.record(
+                world, policy.document, "Normal", "PolicyApplied", text, component="kyverno-admission"
+            )
 
 
 def _remember(world: World, obj: Obj, in_charge: Sequence[Policy], rows: Sequence[Row]) -> None:
