@@ -1,4 +1,4 @@
-"""What an episode's grade comes to, and why, as rows that a page can show. No formatting here."""
+"""What an episode's grade comes to, and why, as rows that a page can show."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from firedrill.core.grade import Grade
 from firedrill.core.living import PARTS, Dropped, Facts, Flaw, HarmItem, PartFacts, PartName
 from firedrill.grading.living import Harm, Repair, harm, repair
+from firedrill.report import text
 
 _PARTS: dict[PartName, str] = {
     "alerts": "the alerts are silent, and have been for five minutes",
@@ -31,6 +32,17 @@ _CONDUCT = {
     "conduct_relapsed": "came back within the hour",
     "escalated_rightly": "handed over rightly",
 }
+_YES_OR_NO = frozenset(
+    ("conduct_verified_last", "conduct_symptom_only", "conduct_relapsed", "escalated_rightly")
+)
+_SHARES = frozenset(("conduct_verified",))
+
+
+def _told(name: str, value: float) -> str:
+    """A figure of conduct as people read it."""
+    if name in _YES_OR_NO:
+        return "yes" if value else "no"
+    return text.percent(value) if name in _SHARES else text.count(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,7 @@ class Verdict:
     harms: tuple[HarmItem, ...]
     named: tuple[NamedRow, ...]
     named_words: str
-    conduct: tuple[tuple[str, float], ...]
+    conduct: tuple[tuple[str, str], ...]
     metrics: dict[str, float | None]
 
 
@@ -85,7 +97,9 @@ def verdict_of(facts: Facts, grade: Grade | None) -> Verdict:
         named=_named(facts),
         named_words=_named_words(facts),
         conduct=tuple(
-            (words, value) for name, words in _CONDUCT.items() if (value := metrics.get(name)) is not None
+            (words, _told(name, value))
+            for name, words in _CONDUCT.items()
+            if (value := metrics.get(name)) is not None
         ),
         metrics=metrics,
     )
