@@ -104,7 +104,7 @@ class Rego:
         about = answers.pop(0)
         if about["errors"]:
             return [_error(about["errors"][0], self.back_end, about["version"])] * len(texts)
-        outcomes = [_outcome(answer, self.back_end) for answer in answers[: len(texts)]]
+        outcomes = [outcome_of(answer, self.back_end) for answer in answers[: len(texts)]]
         if end is not None or not outcomes:
             lost = _error(end or {}, self.back_end, about["version"])
             outcomes = [*outcomes[: len(texts) - 1], lost]
@@ -163,7 +163,8 @@ def _error(answer: Answer, back_end: str, version: int = 1) -> RegoError:
     )
 
 
-def _outcome(answer: Answer, back_end: str) -> Outcome:
+def outcome_of(answer: Answer, back_end: str = "regorus") -> Outcome:
+    """What an answer of the worker means."""
     version = answer.get("version", 1)
     if "error" in answer:
         return _error(answer["error"], back_end, version)
