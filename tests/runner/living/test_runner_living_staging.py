@@ -47,8 +47,9 @@ def staging(made: list[Process], tmp_path: Path) -> Staging:
         made.append(Process())
         return Stage(source, truth, Topology(), (), View(), living=cast(LivingStage, made[-1]))
 
-    truths = {"one": cast(Truth, None)}
-    return Staging({"one": source}, truths, Counter({"one": 2}), prepare, lambda stage: None)
+    sources = dict.fromkeys(("one", "two"), source)
+    truths = dict.fromkeys(sources, cast(Truth, None))
+    return Staging(sources, truths, Counter({"one": 2, "two": 1}), prepare, lambda stage: None)
 
 
 async def test_episodes_share_a_stage_and_the_last_one_ends_it(staging: Staging, made: list[Process]) -> None:
@@ -57,6 +58,18 @@ async def test_episodes_share_a_stage_and_the_last_one_ends_it(staging: Staging,
     assert [item.closed for item in made] == [0]
     staging.release("one")
     assert [item.closed for item in made] == [1]
+
+
+async def test_the_next_scenario_is_prepared_meanwhile_once(staging: Staging, made: list[Process]) -> None:
+    one = await staging.get("one", "two")
+    await asyncio.sleep(0.05)
+    assert len(made) == 2
+    assert await staging.get("two") is not one
+    assert await staging.get("one", "two") is one
+    assert len(made) == 2
+    staging.release("two")
+    await staging.close()
+    assert [item.closed for item in made] == [1, 1]
 
 
 async def test_a_stage_whose_process_died_is_made_again(staging: Staging, made: list[Process]) -> None:
