@@ -24,7 +24,7 @@ def test_without_ansible_an_input_error_says_what_to_install(monkeypatch: pytest
         return None if name == "ansible" else real(name, *rest)
 
     monkeypatch.setattr(importlib.util, "find_spec", find)
-    bundle.bundle.cache_clear()
+    bundle._bundle.cache_clear()
     with pytest.raises(InputError, match="extra `host`"):
         bundle.bundle(require(), "bwrap")
 
@@ -33,10 +33,10 @@ def test_without_fakeroot_an_infrastructure_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    bundle.bundle.cache_clear()
+    bundle._bundle.cache_clear()
     with pytest.raises(InfrastructureError, match="fakeroot"):
         bundle.bundle(require(), "bwrap")
-    bundle.bundle.cache_clear()
+    bundle._bundle.cache_clear()
 
 
 @pytest.mark.service

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -35,6 +36,7 @@ OWN = ("answer", "rpm", "ansible-playbook", "compiled_library")
 INSIDE = ("__init__", "frames", "processes", "steward")
 SITE, MANAGER, TOOLS = "/usr/lib/python3/dist-packages", "/usr/lib/manager", "/usr/lib/tools"
 """Where the three stand inside."""
+_LOCK = threading.Lock()
 PRELOAD = "libfakeroot-sysv.so"
 
 
@@ -91,7 +93,6 @@ def _locale(root: ToolRoot) -> Path:
     raise InfrastructureError("hosts need the locale C.UTF-8 below /usr/lib/locale, and there is none")
 
 
-@functools.lru_cache(maxsize=4)
 def bundle(root: ToolRoot, bwrap: str) -> Bundle:
     """The folders of this machine, gathered first when they are not there yet.
 
@@ -99,6 +100,13 @@ def bundle(root: ToolRoot, bwrap: str) -> Bundle:
         InputError: ansible-core is not installed.
         InfrastructureError: fakeroot is not, or the cache cannot be written.
     """
+    # several plays may begin at once, each in a thread
+    with _LOCK:
+        return _bundle(root, bwrap)
+
+
+@functools.lru_cache(maxsize=4)
+def _bundle(root: ToolRoot, bwrap: str) -> Bundle:
     places = {package: _place(package) for packages in PACKAGES.values() for package in packages}
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     keeper, library = _fakeroot()
