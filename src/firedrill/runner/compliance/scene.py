@@ -166,6 +166,8 @@ def make_visible(
 def fill(world: World, objects: Iterable[dict[str, Any]], source: str) -> None:
     """Create objects that are not there yet; namespaces first, so that they are ready for pods.
 
+    Their service accounts with them: the cluster makes those called `default` that nobody has written.
+
     Raises:
         InputError: an object is refused by the API.
     """
@@ -175,8 +177,8 @@ def fill(world: World, objects: Iterable[dict[str, Any]], source: str) -> None:
     there = set(_ids(world))
     wanted = [item for item in objects if entity(item) not in there]
     spaces = {str(item["metadata"].get("namespace") or "default") for item in wanted}
-    known = [item for item in wanted if item["kind"] == "Namespace"]
-    spaces -= {item["metadata"]["name"] for item in known}
+    known = [item for item in wanted if item["kind"] in ("Namespace", "ServiceAccount")]
+    spaces -= {item["metadata"]["name"] for item in known if item["kind"] == "Namespace"}
     made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(spaces)]
     apply_manifests(world, [*known, *(item for item in made if entity(item) not in there)], source=source)
     world.run_for(_MOMENT_MS)
