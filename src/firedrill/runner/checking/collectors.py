@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from firedrill.core.compliance import Judged
 from firedrill.runner.compliance.collecting import POLICY, Collected, engine, evidence, judge_collected
@@ -24,6 +24,7 @@ def of_hosts(spec: ComplianceSpec, exploits: Sequence[str]) -> tuple[Proof, Proo
         InfrastructureError: the sandbox failed.
     """
     from firedrill.runner.compliance.hosts import PLAYBOOKS, collect
+    from firedrill.suites.compliance.careless import caught
 
     def run(drawn: Sequence[Variant], files: Mapping[str, str]) -> list[Collected]:
         playbook = next(name for name in PLAYBOOKS if name in files)
@@ -32,7 +33,8 @@ def of_hosts(spec: ComplianceSpec, exploits: Sequence[str]) -> tuple[Proof, Proo
             [Collected(item.variant, None, f"changed {changed[0]}") for item in found] if changed else found
         )
 
-    return _proofs(spec, exploits, _Cached(spec, run))
+    # A playbook for each trap would take hours: pure procedures fall for them, and some playbooks.
+    return _proofs(spec, exploits, _Cached(spec, run), caught(spec, variants(spec, SEEDS[-1])))
 
 
 def of_scripts(spec: ComplianceSpec, exploits: Sequence[str]) -> tuple[Proof, Proof, dict[str, float]]:
@@ -68,7 +70,7 @@ class _Cached:
 
 
 def _proofs(
-    spec: ComplianceSpec, exploits: Sequence[str], brought: _Cached
+    spec: ComplianceSpec, exploits: Sequence[str], brought: _Cached, known: Set[str] | None = None
 ) -> tuple[Proof, Proof, dict[str, float]]:
     from firedrill.runner.checking.assessing import worth_of
 
@@ -90,7 +92,8 @@ def _proofs(
         for name, value in _CONSTANTS.items()
         if not exploits or name in exploits
     }
-    return Proof("oracle", tuple(flaws)), traps(spec, _wrong(spec, brought), all_bite=False), worth
+    caught = traps(spec, _wrong(spec, brought), known=known or (), all_bite=known is not None)
+    return Proof("oracle", tuple(flaws)), caught, worth
 
 
 def _wrong(spec: ComplianceSpec, brought: _Cached) -> Iterable[tuple[str, str, Sequence[Judged] | str]]:

@@ -255,4 +255,9 @@ def uncaught(spec: ComplianceSpec, drawn: Sequence[Variant]) -> list[Variant]:
     ]
 
 
-__all__ = ["VIEWS", "checker", "said", "table", "uncaught"]
+def caught(spec: ComplianceSpec, drawn: Sequence[Variant]) -> set[str]:
+    """The traps of which every variant is judged wrongly by somebody careless."""
+    return {item.trap for item in spec.variants} - {variant.trap for variant in uncaught(spec, drawn)}
+
+
+__all__ = ["VIEWS", "caught", "checker", "said", "table", "uncaught"]

@@ -77,17 +77,22 @@ def _wrong(spec: ComplianceSpec) -> Iterable[tuple[str, str, Sequence[Judged] | 
 
 
 def traps(
-    spec: ComplianceSpec, wrong: Iterable[tuple[str, str, Sequence[Judged] | str]], *, all_bite: bool = True
+    spec: ComplianceSpec,
+    wrong: Iterable[tuple[str, str, Sequence[Judged] | str]],
+    *,
+    known: Iterable[str] = (),
+    all_bite: bool = True,
 ) -> Proof:
     """Each trap catches one of these wrong artefacts, and each of them is caught by its own.
 
     Args:
         spec: the scenario.
         wrong: of each its trap, its title, and what it says about the variants, or why it says nothing.
+        known: traps that are known to catch somebody else.
         all_bite: whether a trap that catches nobody is a flaw; else it is a doubt.
     """
     flaws = []
-    caught: set[str] = set()
+    caught = set(known)
     for trap, title, judged in wrong:
         if isinstance(judged, str):
             flaws.append(f"the mutant {title!r} is no artefact: {judged}")
