@@ -40,10 +40,10 @@ def measure(value: Any, depth: int = 0) -> tuple[int, int]:
     """The width of the widest collection and the length of the longest text in a value."""
     if isinstance(value, str | bytes):
         return 1, len(value)
-    if depth > 100 or not isinstance(value, Mapping | list | tuple):
+    if depth > 100 or not isinstance(value, (dict, list, tuple, Mapping)):
         return 1, 24
     wide, long = max(len(value), 1), 1
-    for item in value.values() if isinstance(value, Mapping) else value:
+    for item in value.values() if isinstance(value, (dict, Mapping)) else value:
         w, n = measure(item, depth + 1)
         wide, long = max(wide, w), max(long, n)
     return wide, long

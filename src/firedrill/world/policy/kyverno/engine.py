@@ -96,11 +96,28 @@ def _candidates(policy: Policy, group: str, version: str, kind: str, subresource
     )
 
 
+@lru_cache(maxsize=8192)
+def _by_kind_alone(rule: Rule) -> bool:
+    """Whether the kind of an object settles that the rule is about it."""
+    match = rule.body.get("match")
+    if rule.body.get("exclude") or not isinstance(match, Mapping) or set(match) != {"any"}:
+        return False
+    blocks = match["any"]
+    return isinstance(blocks, list) and all(
+        isinstance(block, Mapping)
+        and set(block) == {"resources"}
+        and isinstance(block["resources"], Mapping)
+        and set(block["resources"]) == {"kinds"}
+        for block in blocks
+    )
+
+
 def _rules(policy: Policy, given: _Given, exceptions: Sequence[Policy]) -> Iterator[Row]:
     subject = given.subject
     here = (subject.group, subject.version, subject.kind, subject.subresource)
     for rule in _candidates(policy, *here):
-        if not applies(rule.body, subject, policy.namespace):
+        by_kind_alone = not policy.namespace and _by_kind_alone(rule)
+        if not by_kind_alone and not applies(rule.body, subject, policy.namespace):
             continue
         found = excepted(exceptions, policy, rule, subject) if exceptions else ""
         if found:
@@ -163,7 +180,7 @@ def row_of(
         verdict.result,
         verdict.message,
         verdict.path,
-        action_of(policy, rule, subject),
+        _steady_action(policy, rule) or action_of(policy, rule, subject),
         "kyverno",
         category,
         level,
@@ -197,6 +214,15 @@ def fail_open(policy: Policy) -> bool:
     configured = policy.spec.get("webhookConfiguration")
     found = configured.get("failurePolicy") if isinstance(configured, Mapping) else None
     return (found or policy.spec.get("failurePolicy")) == "Ignore"
+
+
+@lru_cache(maxsize=8192)
+def _steady_action(policy: Policy, rule: Rule) -> Action | None:
+    """What a failure leads to where no namespace has its own way."""
+    validate = rule.body.get("validate") or {}
+    if validate.get("failureActionOverrides") or policy.spec.get("validationFailureActionOverrides"):
+        return None
+    return _action(validate.get("failureAction") or policy.spec.get("validationFailureAction"))
 
 
 def action_of(policy: Policy, rule: Rule, subject: Subject) -> Action:
