@@ -12,7 +12,7 @@ from firedrill.core.compliance import ComplianceFacts, Judged
 from firedrill.grading.compliance import posture
 from firedrill.runner.checking.model import Checked, Point
 from firedrill.suites.compliance.checking import SEEDS, Proof, of_policies, truth, verdicts_of
-from firedrill.suites.compliance.loading import text_of, visible
+from firedrill.suites.compliance.loading import policies_of, text_of, visible
 from firedrill.suites.compliance.opening import spec_of
 
 if TYPE_CHECKING:
@@ -65,13 +65,15 @@ def _point(proof: Proof) -> Point:
 
 def _cheats(spec: ComplianceSpec, wanted: Sequence[str]) -> Iterable[tuple[str, float]]:
     """What the policies of each cheat are worth: `balanced`, or 2 where one would pass."""
-    from firedrill.agents.exploits.assessing import ASSESSORS
+    from firedrill.agents.exploits.assessing import ASSESSORS, over
 
     for name, cheat in ASSESSORS.items():
         if wanted and name not in wanted:
             continue
         document = cheat.policy(text_of(spec), visible(spec).violating)
-        judged = verdicts_of(spec, yaml.safe_dump(document), SEEDS[0])
+        deployed = policies_of(spec)
+        documents = over(deployed, document) if deployed else [document]
+        judged = verdicts_of(spec, yaml.safe_dump_all(documents), SEEDS[0])
         yield name, -1.0 if isinstance(judged, str) else worth_of(spec, judged)
 
 

@@ -81,13 +81,18 @@ def assess(
     if loaded is None:
         stages = {"collector": Stage(ok=True), "engine": Stage(reason=problem)}
         return Assessed(facts=ComplianceFacts(**known, **stages), artefacts=artefacts)
+    engine = _engine(spec, found)
+    if not engine.ok:
+        return Assessed(
+            facts=ComplianceFacts(**known, collector=Stage(ok=True), engine=engine), artefacts=artefacts
+        )
     judged, again = judge_all(spec, loaded, seed)
     world.run_for(_SCAN_MS)
     violating = next(item.violating for item in judged if item.name == VISIBLE)
     facts = ComplianceFacts(
         **known,
         collector=sensitive(judged),
-        engine=_engine(spec, found),
+        engine=engine,
         evidence=_evidence(world, violating, loaded),
         judged=judged,
         again=again,

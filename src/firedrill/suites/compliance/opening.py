@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from firedrill.core.compliance import CLUSTER_CLASSES, ScenarioClass
+from firedrill.core.compliance import CLASSES, CLUSTER_CLASSES, ScenarioClass
 from firedrill.core.digest import digest_of
 from firedrill.core.errors import InputError
 from firedrill.core.scenario import Scenario
@@ -18,11 +18,16 @@ from firedrill.suites.manifest import validate_record
 from firedrill.suites.model import Suite, SuiteScenario
 
 VERSION = "0.1"
-WIRED: frozenset[ScenarioClass] = frozenset({"kyverno", "kubectl-opa", "rhel9-ansible-opa"})
+WIRED: frozenset[ScenarioClass] = frozenset(CLASSES)
 """The classes whose episodes can be carried out and graded."""
 TITLES: Mapping[str, str] = {
     "ciso-core": "Compliance: policies, evidence and updates, graded on hidden variants",
+    "lite-ciso": "Six short assessments, one or two of each class",
 }
+SELECTED: Mapping[str, tuple[str, ...]] = {
+    "lite-ciso": ("kg-01", "kg-06", "ko-10", "ku-02", "rh-11", "rh-19"),
+}
+"""The scenarios of suites that do not hold all."""
 MEMBER = "compliance"
 """Where the scenario itself stands in a scenario's truth."""
 _AUTHORITY: Mapping[ScenarioClass, str] = {
@@ -64,7 +69,8 @@ def open_compliance(name: str) -> Suite:
     """
     if name not in TITLES:
         raise InputError(f"no suite {name!r} of compliance", mend=f"there are {', '.join(TITLES)}")
-    specs = [load(item) for item in known_ids() if _PREFIXES.get(item[:2]) in WIRED]
+    chosen = SELECTED.get(name, known_ids())
+    specs = [load(item) for item in chosen if _PREFIXES.get(item[:2]) in WIRED]
     return make_suite(
         name=name,
         version=VERSION,
