@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from firedrill.core.compliance import Verdict
 from firedrill.suites.compliance.controls.pods import Obj, Objects, each, pod_of, pods, security
 from firedrill.suites.compliance.patching import entity
 
@@ -38,11 +39,7 @@ def _capabilities(container: Obj) -> bool:
 
 
 def _host_network(objects: Objects) -> set[str]:
-    exempt = {"kube-system"} | {
-        obj["metadata"]["name"]
-        for obj in objects
-        if obj["kind"] == "Namespace" and (obj["metadata"].get("labels") or {}).get("policy") == "exempt"
-    }
+    exempt = {"kube-system"} | _labelled(objects, "policy", "exempt")
     found = set()
     for obj in objects:
         pod = pod_of(obj)
@@ -52,9 +49,47 @@ def _host_network(objects: Objects) -> set[str]:
     return found
 
 
+def _labelled(objects: Objects, key: str, value: str) -> set[str]:
+    """Namespaces with that label."""
+    spaces = (obj["metadata"] for obj in objects if obj["kind"] == "Namespace")
+    return {about["name"] for about in spaces if (about.get("labels") or {}).get(key) == value}
+
+
+def _denied_in_production(objects: Objects) -> dict[str, Verdict]:
+    production = _labelled(objects, "env", "prod")
+    bad = each(lambda item: bool(security(item).get("privileged")))(objects)
+    return {name: "block" if name.split("/")[0] in production else "fail" for name in bad}
+
+
+def _resources(objects: Objects) -> set[str]:
+    def bad(container: Obj) -> bool:
+        own = container.get("resources") or {}
+        return not (own.get("requests") or {}).get("cpu") or not (own.get("limits") or {}).get("memory")
+
+    judged = [obj for obj in objects if obj["kind"] != "Job"]
+    return pods(lambda spec: any(map(bad, [*spec["containers"], *(spec.get("initContainers") or ())])))(
+        judged
+    )
+
+
+def _replicas(objects: Objects) -> set[str]:
+    production = _labelled(objects, "env", "prod")
+    found = set()
+    for obj in objects:
+        about = obj["metadata"]
+        if obj["kind"] != "Deployment" or (about.get("annotations") or {}).get("scaling") == "automatic":
+            continue
+        if obj["spec"].get("replicas", 1) < (3 if about["namespace"] in production else 2):
+            found.add(entity(obj))
+    return found
+
+
 JUDGES = {
     "ku-02": _all_containers_and_team,
+    "ku-03": _denied_in_production,
     "ku-04": _images,
+    "ku-05": _resources,
     "ku-06": _host_network,
     "ku-07": each(_capabilities),
+    "ku-10": _replicas,
 }
