@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from firedrill.core.compliance import Verdict
 from firedrill.suites.compliance.controls.pods import Obj, Objects, each, pod_of, pods, security
 from firedrill.suites.compliance.patching import entity
@@ -84,12 +86,41 @@ def _replicas(objects: Objects) -> set[str]:
     return found
 
 
+def _account_and_registry(objects: Objects) -> set[str]:
+    """The registry of ku-01 is drawn once, so that its own text tells it."""
+    from firedrill.suites.compliance.loading import load, words_of
+
+    allowed = f"{words_of(load('ku-01'))['allowed']}/"
+
+    def bad(container: Obj) -> bool:
+        own = security(container)
+        gains = own.get("allowPrivilegeEscalation") is not False
+        return gains or own.get("runAsUser") == 0 or not str(container["image"]).startswith(allowed)
+
+    def breaks(spec: Obj) -> bool:
+        listed = [*spec["containers"], *(spec.get("initContainers") or ())]
+        return spec.get("serviceAccountName", "default") == "default" or any(map(bad, listed))
+
+    return pods(breaks)(objects)
+
+
+def _teams(objects: Objects) -> set[str]:
+    known: set[str] = set()
+    for obj in objects:
+        if entity(obj) == "platform/ConfigMap/teams":
+            known = set(json.loads(obj["data"]["names"]))
+    judged = [obj for obj in objects if obj["kind"] in ("Deployment", "StatefulSet")]
+    return {entity(obj) for obj in judged if (obj["metadata"].get("labels") or {}).get("team") not in known}
+
+
 JUDGES = {
+    "ku-01": _account_and_registry,
     "ku-02": _all_containers_and_team,
     "ku-03": _denied_in_production,
     "ku-04": _images,
     "ku-05": _resources,
     "ku-06": _host_network,
     "ku-07": each(_capabilities),
+    "ku-09": _teams,
     "ku-10": _replicas,
 }
