@@ -24,6 +24,8 @@ from firedrill.runner.living.scene import Scene
 
 DESCRIPTORS = 1024
 """That an episode process may hold: an agent can open no more connections than that."""
+_GARBAGE = 50_000
+"""New objects after which garbage is looked for: an episode makes millions, of which little is in cycles."""
 DEFECT = 70
 """Exit code of an episode process that broke."""
 
@@ -67,6 +69,7 @@ class StageProcess:
         described = scene.describe()
         scene.warm()
         gc.enable()
+        gc.set_threshold(_GARBAGE, 20, 20)
         self._scene = scene
         return {**described, "cpu_seconds": time.process_time() - started}
 
