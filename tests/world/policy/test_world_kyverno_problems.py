@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
-from firedrill.world.policy.kyverno import problems
+from firedrill.core.errors import InputError
+from firedrill.world.policy.kyverno import Subject, evaluate, load, problems
 
 MATCH = {"any": [{"resources": {"kinds": ["Pod"]}}]}
 
@@ -98,3 +100,38 @@ def test_nesting_without_end_is_refused() -> None:
     for _ in range(5000):
         pattern = {"a": pattern}
     assert problems(policy(validate={"pattern": pattern}))
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], {}, [1], {"a": 1}, [["a"]]], ids=repr)
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("spec",),
+        ("spec", "rules"),
+        ("spec", "rules", 0),
+        ("spec", "rules", 0, "match"),
+        ("spec", "rules", 0, "match", "any"),
+        ("spec", "rules", 0, "match", "any", 0, "resources", "kinds"),
+        ("spec", "rules", 0, "validate"),
+        ("spec", "rules", 0, "validate", "pattern"),
+        ("spec", "rules", 0, "preconditions"),
+        ("spec", "rules", 0, "context"),
+        ("metadata",),
+    ],
+    ids=lambda path: ".".join(map(str, path)),
+)
+def test_policies_of_any_shape_are_refused_or_judged(path: tuple[str | int, ...], value: Any) -> None:
+    document: Any = copy.deepcopy(policy(preconditions={}, context=[]))
+    here = document
+    for step in path[:-1]:
+        here = here[step]
+    here[path[-1]] = value
+    told = problems(document)
+    assert all(isinstance(item, str) and item for item in told)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"hostNetwork": True}}
+    try:
+        loaded = load(document)
+    except InputError:
+        assert told
+        return
+    assert all(row.result in ("pass", "fail", "skip", "error") for row in evaluate([loaded], Subject(pod)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -50,11 +50,28 @@ def evaluate(
         if policy.kind.endswith("ValidatingPolicy"):
             from firedrill.world.policy.kyverno.vpol import judge_policy
 
-            row = judge_policy(policy, subject, given.lookup, allowed)
-            out.extend([row] if row is not None else ())
+            out.extend(_validating(policy, given, allowed, judge_policy))
         else:
             out.extend(_rules(policy, given, allowed))
     return out
+
+
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What comes of policies that admission would refuse, and of objects that no API server has seen."""
+
+
+def _validating(
+    policy: Policy,
+    given: _Given,
+    exceptions: Sequence[Policy],
+    judge_policy: Callable[[Policy, Subject, Lookup, Sequence[Policy]], Row | None],
+) -> list[Row]:
+    try:
+        row = judge_policy(policy, given.subject, given.lookup, exceptions)
+    except MALFORMED as problem:
+        text = f"policy {policy.name} or the object is malformed: {problem}"
+        return [Row(policy.key, "", "error", text, source="KyvernoValidatingPolicy")]
+    return [] if row is None else [row]
 
 
 class _Given:
@@ -115,21 +132,33 @@ def _by_kind_alone(rule: Rule) -> bool:
 def _rules(policy: Policy, given: _Given, exceptions: Sequence[Policy]) -> Iterator[Row]:
     subject = given.subject
     here = (subject.group, subject.version, subject.kind, subject.subresource)
+    one = policy.spec.get("applyRules") == "One"
     for rule in _candidates(policy, *here):
-        by_kind_alone = not policy.namespace and _by_kind_alone(rule)
-        if not by_kind_alone and not applies(rule.body, subject, policy.namespace):
-            continue
-        found = excepted(exceptions, policy, rule, subject) if exceptions else ""
-        if found:
-            text = f"rule is skipped due to policy exception {found}"
-            name = found.rpartition("/")[2]
-            yield row_of(policy, rule, subject, Verdict("skip", text), {"exceptions": name})
-            continue
-        verdict = _judged(policy, _freed(rule, exceptions, policy, subject), given)
-        if verdict is not None:
-            yield row_of(policy, rule, subject, verdict)
-        if policy.spec.get("applyRules") == "One" and verdict is not None and verdict.result != "skip":
-            return
+        row = _row(policy, rule, given, exceptions)
+        if row is not None:
+            yield row
+            if one and row.result != "skip":
+                return
+
+
+def _row(policy: Policy, rule: Rule, given: _Given, exceptions: Sequence[Policy]) -> Row | None:
+    try:
+        return _said(policy, rule, given, exceptions)
+    except MALFORMED as problem:
+        return Row(policy.key, rule.name, "error", f"rule {rule.name} or the object is malformed: {problem}")
+
+
+def _said(policy: Policy, rule: Rule, given: _Given, exceptions: Sequence[Policy]) -> Row | None:
+    subject = given.subject
+    by_kind_alone = not policy.namespace and _by_kind_alone(rule)
+    if not by_kind_alone and not applies(rule.body, subject, policy.namespace):
+        return None
+    found = excepted(exceptions, policy, rule, subject) if exceptions else ""
+    if found:
+        verdict = Verdict("skip", f"rule is skipped due to policy exception {found}")
+        return row_of(policy, rule, subject, verdict, {"exceptions": found.rpartition("/")[2]})
+    judged = _judged(policy, _freed(rule, exceptions, policy, subject), given)
+    return None if judged is None else row_of(policy, rule, subject, judged)
 
 
 def _freed(rule: Rule, exceptions: Sequence[Policy], policy: Policy, subject: Subject) -> Rule:

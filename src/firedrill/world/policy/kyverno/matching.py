@@ -118,7 +118,8 @@ def _resource(what: Mapping[str, Any], subject: Subject) -> bool:
         return False
     if what.get("annotations") and not _annotated(what["annotations"], subject):
         return False
-    if what.get("operations") and (subject.operation or "CREATE") not in what["operations"]:
+    operations = what.get("operations")
+    if operations and (subject.operation or "CREATE") not in list(map(str, operations)):
         return False
     if what.get("selector") is not None and not chosen(what["selector"], subject.metadata.get("labels")):
         return False

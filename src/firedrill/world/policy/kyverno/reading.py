@@ -43,4 +43,12 @@ def load(document: Mapping[str, Any]) -> Policy:
     found = policy.spec.get("rules")
     bodies = [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
     own = tuple(Rule(str(item.get("name") or ""), item) for item in bodies)
-    return Policy(kind, name, policy.namespace, document, (*own, *derive(bodies, policy.annotations)))
+    try:
+        derived = derive(bodies, policy.annotations)
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        raise InputError(
+            f"the rules are not of a policy's shape: {problem}",
+            field="spec.rules",
+            mend="write match, exclude and validate as objects with lists of kinds",
+        ) from None
+    return Policy(kind, name, policy.namespace, document, (*own, *derived))

@@ -26,16 +26,14 @@ def problems(document: Mapping[str, Any], kinds: Kinds | None = None) -> list[st
         kinds: says whether the API serves a kind (`group`, `version`, `kind`); all are believed without it.
     """
     try:
-        policy = load(document)
+        group = str(document.get("apiVersion") or "").rpartition("/")[0]
+        known = bool(versions(group, str(document.get("kind") or "")))
+        found = list(schema_problems(document)) if known else []
+        if found:
+            return found
+        return list(rulings(load(document), kinds))
     except InputError as problem:
         return [str(problem)]
-    except RecursionError:
-        return ["exceeded max depth"]
-    found = list(schema_problems(document))
-    if found:
-        return found
-    try:
-        return list(rulings(policy, kinds))
     except RecursionError:
         return ["the policy is nested too deeply"]
 
