@@ -113,6 +113,44 @@ def _teams(objects: Objects) -> set[str]:
     return {entity(obj) for obj in judged if (obj["metadata"].get("labels") or {}).get("team") not in known}
 
 
+def _log_readers(objects: Objects) -> set[str]:
+    """The namespace of ku-08 is drawn once, so that its own text tells it."""
+    from firedrill.suites.compliance.loading import load, words_of
+
+    space = words_of(load("ku-08"))["space"]
+
+    def written(spec: Obj, volume: str) -> bool:
+        listed = [*spec["containers"], *(spec.get("initContainers") or ())]
+        mounts = [mount for item in listed for mount in item.get("volumeMounts") or ()]
+        return any(mount["name"] == volume and mount.get("readOnly") is not True for mount in mounts)
+
+    found = set()
+    for obj in objects:
+        pod = pod_of(obj)
+        spec = {} if pod is None else pod.get("spec") or {}
+        for volume in spec.get("volumes") or ():
+            path = str((volume.get("hostPath") or {}).get("path", ""))
+            logs = f"{path}/".startswith("/var/log/") and ".." not in path
+            allowed = obj["metadata"]["namespace"] == space and logs and not written(spec, volume["name"])
+            if path and not allowed:
+                found.add(entity(obj))
+    return found
+
+
+def _exempt_agent(objects: Objects) -> set[str]:
+    """What is exempt in ku-11 is drawn once, so that its own text tells it."""
+    from firedrill.suites.compliance.loading import load, words_of
+
+    words = words_of(load("ku-11"))
+    itself, its_pods = (
+        f"{words['space']}/DaemonSet/{words['agent']}",
+        f"{words['space']}/Pod/{words['agent']}-",
+    )
+    network = pods(lambda spec: bool(spec.get("hostNetwork")))(objects)
+    exempt = {name for name in network if name == itself or name.startswith(its_pods)}
+    return (network - exempt) | pods(lambda spec: bool(spec.get("hostPID")))(objects)
+
+
 JUDGES = {
     "ku-01": _account_and_registry,
     "ku-02": _all_containers_and_team,
@@ -121,6 +159,8 @@ JUDGES = {
     "ku-05": _resources,
     "ku-06": _host_network,
     "ku-07": each(_capabilities),
+    "ku-08": _log_readers,
     "ku-09": _teams,
     "ku-10": _replicas,
+    "ku-11": _exempt_agent,
 }
