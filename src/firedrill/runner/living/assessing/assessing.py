@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -87,7 +87,7 @@ def assess(
     acting = yard.trials.still_active(world)
     wrote, whole_log = touched(world, requests)
     changed = diffs(wrote, incident.noticed, ended)
-    shown = partial(_shown, yard, world, ended, started)
+    shown = partial(_shown, yard, world, ended, started, frozenset(item.entity for item in wrote))
     if brief:
         _briefly(yard, world, shown, requests, wrote)
     else:
@@ -136,12 +136,13 @@ def assess(
     )
 
 
-def _shown(yard: Yardstick, world: World, ended: World, started_ms: int) -> Shown:
+def _shown(yard: Yardstick, world: World, ended: World, started_ms: int, wrote: Collection[str]) -> Shown:
     """What a world that was verified until now shows: states of objects, users, and alerts."""
     incident, nobody = yard.incident, yard.nobody.at(world.now)
     sides = Sides(incident.before, yard.broken)
     found = against(states(sides, world, ended), states(sides, nobody, nobody), yard.broken)
-    undone = [flaw for flaw in taken_back(nobody, world) if not yard.to_blame(flaw.entity)]
+    older = [flaw for flaw in taken_back(nobody, world) if flaw.entity in wrote]
+    undone = [flaw for flaw in older if not yard.to_blame(flaw.entity)]
     found = replace(found, whole=with_flaws(found.whole, undone))
     users = service_part(world, yard.baseline, world.now)
     return found, users, alert_spans(world, incident.times.fault, started_ms, yard.usual)
