@@ -89,6 +89,7 @@ def show(folder: RunFolder) -> None:
     from rich.console import Console
 
     from firedrill.report import terminal
+    from firedrill.report.compliance import compliance_rows
     from firedrill.report.living import living_rows
     from firedrill.runner import scoreboard
 
@@ -102,6 +103,8 @@ def show(folder: RunFolder) -> None:
     board = scoreboard(folder)
     if rows := living_rows(board.agents, folder.results()):
         terminal.living_scoreboard(rows, board, console, names=names, title=title)
+    elif assessed := compliance_rows(board.agents, folder.results(), seed=manifest.plan.seed):
+        terminal.compliance_scoreboard(assessed, board, console, names=names, title=title)
     else:
         terminal.scoreboard(board, console, names=names, title=title)
     if manifest.plan.sandbox.get("kind") == "none":

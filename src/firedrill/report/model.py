@@ -17,6 +17,7 @@ from firedrill.grading.statistics import Estimate, estimate
 from firedrill.records import RunFolder
 from firedrill.report import text
 from firedrill.report.cells import Cells, cells, score_of
+from firedrill.report.compliance import Assessment, ComplianceRow, assessment_of, compliance_rows
 from firedrill.report.living import LivingRow, Story, Verdict, living_rows, spark, story_of, verdict_of
 from firedrill.report.terminal import remarks, standing
 from firedrill.report.trajectory import Turn, turns_of
@@ -97,6 +98,8 @@ class EpisodePage:
     story: Story | None = None
     """Of its world; None on recorded incidents."""
     verdict: Verdict | None = None
+    assessment: Assessment | None = None
+    """Of compliance; None on incidents."""
 
     @property
     def score(self) -> float | None:
@@ -172,6 +175,11 @@ class RunView:
     def living(self) -> list[LivingRow]:
         """What episodes on living worlds came to, by agent; empty where there are none."""
         return living_rows(self.board.agents, self.results)
+
+    @cached_property
+    def compliance(self) -> list[ComplianceRow]:
+        """What compliance episodes came to, by agent; empty where there are none."""
+        return compliance_rows(self.board.agents, self.results, seed=self.seed)
 
     @cached_property
     def standings(self) -> list[str]:
@@ -261,7 +269,8 @@ class RunView:
     def breakdowns(self) -> list[Breakdown]:
         """Scores by fault class, complexity, split and modality, where scenarios differ in it."""
         found = []
-        for key, title in (("fault_class", "fault class"), ("complexity", "complexity"), ("split", "split")):
+        sort = "class" if self.compliance else "fault class"
+        for key, title in (("fault_class", sort), ("complexity", "complexity"), ("split", "split")):
             names = sorted({getattr(facts, key) for facts in self.scenarios.values()} - {""}, key=_by_ease)
             if len(names) > 1:
                 groups = [(name, _having(key, name)) for name in names]
@@ -371,7 +380,16 @@ class RunView:
             facts=tuple(facts),
             story=story,
             verdict=verdict,
+            assessment=self._assessment(record, grade),
         )
+
+    def _assessment(self, record: EpisodeRecord, grade: Grade | None) -> Assessment | None:
+        """What artefacts said of each variant, where they were to say something and it can be read."""
+        try:
+            found = self.run.compliance(record.key)
+        except FiredrillError:
+            return None
+        return None if found is None else assessment_of(found, grade)
 
     def _living(self, record: EpisodeRecord, grade: Grade | None) -> tuple[Story | None, Verdict | None]:
         """What became of the episode's world, if it had one and its records can be read."""

@@ -18,6 +18,7 @@ from firedrill.core.errors import InputError
 from firedrill.grading.scoreboard import AgentScore
 from firedrill.records import RunFolder
 from firedrill.report import charts, text
+from firedrill.report.compliance.overview import STAGES
 from firedrill.report.living.drawing import NARROW, WIDE, clock, draw
 from firedrill.report.model import EpisodePage, RunView
 from firedrill.report.trajectory import ANCHOR
@@ -72,7 +73,15 @@ def _render(view: RunView, folder: Path, progress: Callable[[int, int], None] | 
     page = environment.get_template("episode.html")
     found, notes = _charts(view)
     (folder / "index.html").write_text(
-        index.render(view=view, living=view.living, charts=found, chart_notes=notes), encoding="utf-8"
+        index.render(
+            view=view,
+            living=view.living,
+            compliance=view.compliance,
+            stages=STAGES,
+            charts=found,
+            chart_notes=notes,
+        ),
+        encoding="utf-8",
     )
     (folder / "episodes").mkdir()
     total = len(view.results)
@@ -105,6 +114,7 @@ def _page(item: EpisodePage, order: list[str], number: int) -> dict[str, Any]:
         "left_out": item.left_out,
         "facts": item.facts,
         "story": item.story,
+        "assessment": item.assessment,
         "previous": order[number - 1] if number else None,
         "next": order[number + 1] if number + 1 < len(order) else None,
     }

@@ -12,9 +12,12 @@ from firedrill.report import text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from firedrill.report.compliance import ComplianceRow
     from firedrill.report.living import LivingRow
 
 _AGENT_WIDTH = 14
+_SPARED_OF_COMPLIANCE = ("ITBench", "traps", "IEC", "IPA", "CE", "95 %", "n")
+_SHOWN_TRAPS = 3
 _SPARED = ("95 %", "diagnosis", "SLO-min saved", "n", "to repair")
 """Columns of living incidents that a narrow terminal does without, in this order."""
 
@@ -83,7 +86,7 @@ def living_scoreboard(
     columns = ["resolved", "95 %", "n", *([f"pass@{repeats}", f"pass^{repeats}"] if repeats > 1 else [])]
     columns += ["diagnosis", "repair", "SLO-min saved", "to repair", "harm"]
     filled = [_cells(row, repeats) for row in rows]
-    shown = _fitting(columns, filled, console.width - _AGENT_WIDTH)
+    shown = _fitting(columns, filled, console.width - _AGENT_WIDTH, _SPARED)
     table.add_column("agent", overflow="fold", min_width=_AGENT_WIDTH)
     for index in shown:
         left = columns[index] == "harm"
@@ -98,6 +101,59 @@ def living_scoreboard(
             line = f"catastrophe: {_who(row.score, names)} on {item.scenario}: {text.one_line(item.reason)}"
             console.print(line, style="bold red", highlight=False, markup=False)
     _below(board, console, names)
+
+
+def compliance_scoreboard(
+    rows: Sequence[ComplianceRow],
+    board: Scoreboard,
+    console: Console,
+    *,
+    names: Mapping[str, str] | None = None,
+    title: str = "Scoreboard",
+) -> None:
+    """Print what assessments came to, whole and by class, and below it what limits what it says."""
+    from rich.table import Table
+
+    names = dict(names or {})
+    table = Table(title=text.one_line(title), title_justify="left", title_style="bold", header_style="bold")
+    repeats = max((max(row.score.pass_at, default=1) for row in rows), default=1)
+    columns = ["passed", "95 %", "n", *([f"pass@{repeats}", f"pass^{repeats}"] if repeats > 1 else [])]
+    columns += ["balanced", "IEC", "IPA", "CE", "ITBench", "traps"]
+    filled = [_assessed(row, repeats) for row in rows]
+    shown = _fitting(columns, filled, console.width - _AGENT_WIDTH, _SPARED_OF_COMPLIANCE)
+    table.add_column("agent", overflow="fold", min_width=_AGENT_WIDTH)
+    for index in shown:
+        left = columns[index] == "traps"
+        table.add_column(columns[index], justify="left" if left else "right", no_wrap=not left)
+    for row, cells in zip(rows, filled, strict=True):
+        table.add_row(_who(row.score, names), *(cells[index] for index in shown))
+    console.print(table, markup=False)
+    if left_out := [name for index, name in enumerate(columns) if index not in shown]:
+        console.print(f"a wider terminal also shows {', '.join(left_out)}", style="dim", highlight=False)
+    for row in rows:
+        if len(row.classes) > 1:
+            parts = (f"{part.name} {text.percent(part.score.mean)}" for part in row.classes)
+            line = f"{_who(row.score, names)} by class: {', '.join(parts)}"
+            console.print(line, highlight=False, markup=False)
+        if row.harmed:
+            line = f"{_who(row.score, names)} changed what it only had to judge in {row.harmed} episodes"
+            console.print(line, style="bold red", highlight=False, markup=False)
+    _below(board, console, names)
+
+
+def _assessed(row: ComplianceRow, repeats: int) -> list[str]:
+    score = row.score
+    cells = [text.percent(score.score.mean), text.interval(score.score), str(score.score.n)]
+    if repeats > 1:
+        cells += [text.percent(found[repeats].mean) for found in (score.pass_at, score.pass_hat)]
+    traps = [f"{text.one_line(item.trap, 18)} ×{item.times}" for item in row.traps[:_SHOWN_TRAPS]]
+    return [
+        *cells,
+        text.number(row.balanced.mean, 2),
+        *(text.percent(row.stages[name].mean) for name in ("iec", "ipa", "ce")),
+        text.percent(row.original.mean),
+        text.one_line(", ".join(traps), 60),
+    ]
 
 
 def _cells(row: LivingRow, repeats: int) -> list[str]:
@@ -116,11 +172,13 @@ def _cells(row: LivingRow, repeats: int) -> list[str]:
     ]
 
 
-def _fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+def _fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], room: int, spared: Sequence[str]
+) -> list[int]:
     """The places of the columns that fit beside the agents; what can best be done without goes first."""
     shown = list(range(len(columns)))
     wide = [max(map(len, (name, *(row[place] for row in rows)))) + 3 for place, name in enumerate(columns)]
-    for name in _SPARED:
+    for name in spared:
         if sum(wide[place] for place in shown) + 4 <= room:
             break
         shown = [place for place in shown if columns[place] != name]

@@ -20,6 +20,12 @@ LIVING_NOTICE = (
     "Compare with runs of the same suite digest and scorer only."
 )
 
+COMPLIANCE_NOTICE = (
+    "Scored by {scorer}: what was handed in ran again on hidden variants of the world or host, and its "
+    "verdicts were held against a decision procedure. No judge model. Compare with runs of the same suite "
+    "digest and scorer only."
+)
+
 # bidirectional overrides can make text read as something else than it is; controls can hide it
 _DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)
 _BIDI = {code: f"\\u{code:04x}" for code in _DIRECTION}
@@ -32,6 +38,8 @@ _VISIBLE = {**_BIDI, **_CONTROLS, **_C1, **_SURROGATES}
 def notice(scorer: str) -> str:
     """With what the numbers of a scorer can be compared."""
     words = LIVING_NOTICE if "+living" in scorer else NOTICE
+    if scorer.startswith("compliance"):
+        words = COMPLIANCE_NOTICE
     return words.format(scorer=scorer or "unknown")
 
 
