@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from firedrill.agents.base import AgentResult, Episode
+from firedrill.agents.handing import lacking
 from firedrill.agents.models import ToolCall, ToolResult
 from firedrill.agents.react.tools import (
     FINISH,
@@ -139,6 +140,11 @@ async def _finish(episode: Episode, finish: Finish) -> tuple[AgentResult | None,
     episode.meter.tool_calls += 1
     task, workspace = episode.task, episode.workspace
     paths = list(dict.fromkeys(absolute(path, task.home) for path in finish.paths))
+    if task.assessment is not None:
+        missing = await lacking(workspace, task.assessment)
+        if missing:
+            return None, f"{missing}. Nothing was handed in."
+        return AgentResult(Outcome.SUBMITTED, None, finish.reason), "It was handed in."
     if task.answer not in paths:
         return None, f"`paths` must include {task.answer}. Nothing was handed in."
     for path in paths:

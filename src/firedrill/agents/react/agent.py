@@ -23,8 +23,8 @@ from firedrill.agents.models import (
 from firedrill.agents.react import options as read
 from firedrill.agents.react.acting import AT_ONCE, CALLS_LIMIT
 from firedrill.agents.react.loop import NOTICE_TURNS, SUMMARISE_AT, Loop
-from firedrill.agents.react.prompts import Prompts, load, load_live, load_with_toolbox
-from firedrill.agents.react.tools import Offer, live_offer, specs, toolbox_specs
+from firedrill.agents.react.prompts import Prompts, load, load_assessing, load_live, load_with_toolbox
+from firedrill.agents.react.tools import Offer, assessing_offer, live_offer, specs, toolbox_specs
 from firedrill.agents.toolbox import ON_WORLDS, EpisodeTools, ToolServer, read_toolbox, toolbox_config
 from firedrill.core.errors import InputError
 
@@ -74,7 +74,8 @@ class ReactAgent:
 
     def config(self) -> dict[str, Any]:
         """Everything that shapes its behaviour. Prices do not: they are in the notes of each episode."""
-        prompts, live = self._prompts(), self._prompts(live=True)
+        prompts, live = self._prompts(), self._prompts("live")
+        assessing = self._prompts("assess")
         return {
             "agent": "react",
             "model": self.endpoint.model,
@@ -84,7 +85,9 @@ class ReactAgent:
             "context_window": self.window,
             "prompts": {"version": prompts.version, "digest": prompts.digest},
             "prompts_on_call": {"version": live.version, "digest": live.digest},
+            "prompts_assessing": {"version": assessing.version, "digest": assessing.digest},
             "toolbox": toolbox_config(self.toolbox),
+            **self._assessing(),
             "loop": {
                 "summarise_at": SUMMARISE_AT,
                 "notice_turns": NOTICE_TURNS,
@@ -103,9 +106,19 @@ class ReactAgent:
         """Whether it can be put on recorded incidents, where the tools of worlds have nothing to ask."""
         return self.toolbox not in ("live", "nl")
 
-    def _prompts(self, *, live: bool = False) -> Prompts:
-        if live:
-            return load_live(toolbox=self.toolbox in ("live", "nl"))
+    def _assessing(self) -> dict[str, Any]:
+        if self.toolbox not in ("live", "nl"):
+            return {}
+        from firedrill.agents.assessing import assessing_config
+
+        return {"toolbox_assessing": assessing_config()}
+
+    def _prompts(self, about: str = "") -> Prompts:
+        equipped = self.toolbox in ("live", "nl")
+        if about == "live":
+            return load_live(toolbox=equipped)
+        if about == "assess":
+            return load_assessing(toolbox=equipped)
         return load_with_toolbox() if self.toolbox == "full" else load()
 
     @asynccontextmanager
@@ -134,6 +147,10 @@ class ReactAgent:
             InfrastructureError: the endpoint or the sandbox failed; the episode is tried again.
             InputError: the endpoint takes no request of ours at all (key, model name, a setting).
         """
+        if episode.task.assessment is not None:
+            settings = self.settings_of(episode)
+            async with assessing_offer(episode, self.toolbox, self.client, settings) as offer:
+                return await self._converse(episode, offer)
         if episode.living is not None:
             settings = self.settings_of(episode)
             async with live_offer(episode, self.toolbox, self.client, settings) as offer:
@@ -158,7 +175,8 @@ class ReactAgent:
         return replace(self.settings, seed=(seed + episode.seed) % 2**31)
 
     async def _converse(self, episode: Episode, offer: Offer | None) -> AgentResult:
-        prompts = self._prompts(live=episode.living is not None)
+        about = "live" if episode.living is not None else ""
+        prompts = self._prompts("assess" if episode.task.assessment is not None else about)
         tools = offer.tools if offer is not None else None
         spec = WireSpec(
             model=self.endpoint.name,

@@ -19,6 +19,10 @@ LIVE = "live-v1"
 """What is said otherwise to a model that is on call."""
 _LIVE_NAMES = ("system", "task", "summarise")
 LIVE_TOOLBOX = "live-toolbox-v1"
+ASSESS = "assess-v1"
+"""What is said otherwise to a model that assesses."""
+_ASSESS_NAMES = ("system", "task", "continue", "cut", "turns_left", "summarise")
+ASSESS_TOOLBOX = "assess-toolbox-v1"
 _BEFORE = "# What to hand in"
 _BEFORE_WORK = "## How you work"
 NAMES = ("system", "task", "continue", "cut", "turns_left", "summarise", "summary", "dropped")
@@ -52,15 +56,23 @@ def load(version: str = VERSION) -> Prompts:
 @lru_cache(maxsize=4)
 def load_live(version: str = VERSION, *, toolbox: bool = False) -> Prompts:
     """The texts of a version for a model that is on call, with or without tools beside the shell."""
-    plain = load(version)
+    return _over(load(version), LIVE, _LIVE_NAMES, LIVE_TOOLBOX if toolbox else "")
+
+
+@lru_cache(maxsize=4)
+def load_assessing(version: str = VERSION, *, toolbox: bool = False) -> Prompts:
+    """The texts of a version for a model that assesses, with or without tools beside the shell."""
+    return _over(load(version), ASSESS, _ASSESS_NAMES, ASSESS_TOOLBOX if toolbox else "")
+
+
+def _over(plain: Prompts, version: str, names: tuple[str, ...], toolbox: str) -> Prompts:
     prompts = resources.files("firedrill.agents.react").joinpath("prompts")
-    folder = prompts.joinpath(LIVE)
-    own = {name: folder.joinpath(f"{name}.md").read_text("utf-8").strip() for name in _LIVE_NAMES}
+    folder = prompts.joinpath(version)
+    own = {name: folder.joinpath(f"{name}.md").read_text("utf-8").strip() for name in names}
     texts = {**plain.texts, **own}
-    version = LIVE
     if toolbox:
-        version = f"{LIVE}+{LIVE_TOOLBOX}"
-        about = prompts.joinpath(f"{LIVE_TOOLBOX}.md").read_text("utf-8").strip()
+        version = f"{version}+{toolbox}"
+        about = prompts.joinpath(f"{toolbox}.md").read_text("utf-8").strip()
         texts["task"] = texts["task"].replace(_BEFORE_WORK, f"{about}\n\n{_BEFORE_WORK}", 1)
     digest = digest_of({"texts": texts, "tools": plain.tools, "task": task_digest()})
     return replace(plain, version=version, texts=texts, digest=digest)

@@ -111,6 +111,25 @@ async def live_offer(
         yield Offer(tools, tools.specs)
 
 
+@asynccontextmanager
+async def assessing_offer(
+    episode: Episode, toolbox: str, client: ModelClient, settings: Settings
+) -> AsyncIterator[Offer | None]:
+    """The function tools of an assessment, open as long as the context lasts.
+
+    ``toolbox`` is the agent's option: ``live`` and ``nl`` are the same here, ``shell`` gives none, and
+    ``full``, which is about recordings, neither. ``client`` is asked, with ``settings``, for what is to be
+    written.
+    """
+    if toolbox not in ("live", "nl"):
+        yield None
+        return
+    from firedrill.agents.assessing import assessing_tools
+
+    async with assessing_tools(episode, client, settings) as tools:
+        yield Offer(tools, tools.specs)
+
+
 def toolbox_specs() -> tuple[ToolSpec, ...]:
     """The tools of the toolbox with their schemas."""
     from firedrill.tools import schemas

@@ -56,6 +56,17 @@ async def run_command(desk: Desk, params: KubectlParams) -> Answer:
         Mistake: it cannot be meant, or the program or the cluster refused it.
     """
     command = parse(params.command)
+    await check_command(desk, command)
+    lines, notes = await _run(desk, command, params.manifest)
+    return listing(_matching(lines, params.grep), *notes)
+
+
+async def check_command(desk: Desk, command: Command) -> None:
+    """Look at a command before it is run.
+
+    Raises:
+        Mistake: it cannot be meant, or would change something where that is not wanted.
+    """
     known = await desk.resources()
     try:
         check(command, known)
@@ -65,8 +76,6 @@ async def run_command(desk: Desk, params: KubectlParams) -> Answer:
     if command.writes and desk.looks_only:
         said = " ".join(command.path)
         raise Mistake(f"you only look: `kubectl {said}` would change something, and was not sent")
-    lines, notes = await _run(desk, command, params.manifest)
-    return listing(_matching(lines, params.grep), *notes)
 
 
 async def _run(desk: Desk, command: Command, manifest: str | None) -> tuple[list[str], tuple[str, ...]]:
