@@ -18,6 +18,7 @@ AGENTS: dict[str, str] = {
     "oracle": "knows the truth: proves that a scenario can be solved",
     "shotgun": "names everything: proves that spam does not pay",
     "sleuth": "investigates by rule and evidence, without a model",
+    "clerk": "assesses compliance by grammar and templates, without a model",
     "react": "a model in a loop with a shell; needs -m PROVIDER/MODEL",
     "crew-sre": "the same model as two engineers on call: one finds out, one mends; needs -m",
     "command:…": "any program, in the sandbox, e.g. 'command:python3 agent.py'",
@@ -109,6 +110,10 @@ def create(spec: str, *, model: str | None = None, options: Mapping[str, Any] | 
         from firedrill.agents.sleuth.agent import SleuthAgent
 
         return SleuthAgent()
+    if spec == "clerk":
+        from firedrill.agents.clerk.agent import ClerkAgent
+
+        return ClerkAgent()
     raise _unknown(spec)
 
 
