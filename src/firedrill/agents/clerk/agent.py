@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from firedrill.agents.base import AgentError, AgentResult, Assessment, Episode
-from firedrill.agents.clerk import kyverno, pods
-from firedrill.agents.clerk.words import read
+from firedrill.agents.clerk import kyverno, objects, pods, rego, rights
+from firedrill.agents.clerk.words import Words, read
 from firedrill.core.outcome import Outcome
 
 
@@ -50,7 +50,18 @@ def artefacts(assessment: Assessment) -> Mapping[str, str]:
     if "policy.yaml" in assessment.files:
         found = pods.demands(words)
         return {"policy.yaml": yaml.safe_dump(kyverno.policy(words, found), sort_keys=False)} if found else {}
+    if "fetcher.sh" in assessment.files:
+        return _by_kubectl(words)
     return {}
+
+
+def _by_kubectl(words: Words) -> Mapping[str, str]:
+    """By what the words are about: ties between objects, rights, or else the fields of pods."""
+    files = objects.artefacts(words) or rights.artefacts(words)
+    if files:
+        return files
+    found = pods.demands(words)
+    return rego.of_pods(words, found) if found else {}
 
 
 __all__ = ["ClerkAgent", "artefacts"]
