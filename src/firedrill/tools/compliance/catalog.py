@@ -10,6 +10,7 @@ from firedrill.tools.compliance.base import ComplianceTool
 from firedrill.tools.compliance.generating import GENERATE_KYVERNO, GENERATE_PLAYBOOK, GENERATE_REGO
 from firedrill.tools.compliance.linting import LINT
 from firedrill.tools.compliance.running import RUN_KUBECTL, RUN_PLAYBOOK
+from firedrill.tools.compliance.trying import EXPLAIN, RUN_REGO, TRY
 
 _ALL: tuple[ComplianceTool[Any], ...] = (
     RUN_KUBECTL,
@@ -17,7 +18,10 @@ _ALL: tuple[ComplianceTool[Any], ...] = (
     GENERATE_KYVERNO,
     GENERATE_PLAYBOOK,
     GENERATE_REGO,
+    RUN_REGO,
     LINT,
+    TRY,
+    EXPLAIN,
 )
 
 COMPLIANCE_TOOLS: Mapping[str, ComplianceTool[Any]] = MappingProxyType({tool.name: tool for tool in _ALL})
