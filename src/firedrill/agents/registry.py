@@ -21,6 +21,7 @@ AGENTS: dict[str, str] = {
     "clerk": "assesses compliance by grammar and templates, without a model",
     "react": "a model in a loop with a shell; needs -m PROVIDER/MODEL",
     "crew-sre": "the same model as two engineers on call: one finds out, one mends; needs -m",
+    "crew-ciso": "the same model on assessments: selector, team, reporter; needs -m",
     "command:…": "any program, in the sandbox, e.g. 'command:python3 agent.py'",
     "FILE.yaml": "an agent described in a file",
 }
@@ -90,6 +91,12 @@ def create(spec: str, *, model: str | None = None, options: Mapping[str, Any] | 
         if argument:
             settings["model"] = argument
         return crew.create(settings)
+    if name == "crew-ciso":
+        from firedrill.agents.crew import ciso
+
+        if argument:
+            settings["model"] = argument
+        return ciso.create(settings)
     if spec.startswith(_PREFIX) or spec.endswith(_FILES):
         from firedrill.agents import command
 
@@ -128,6 +135,10 @@ def options_of(spec: str) -> frozenset[str]:
         from firedrill.agents import crew
 
         return frozenset(crew.OPTIONS)
+    if name == "crew-ciso":
+        from firedrill.agents.crew import ciso
+
+        return frozenset(ciso.OPTIONS)
     if spec.startswith(_PREFIX):
         return _OF_PROGRAMS
     if spec.endswith(_FILES):

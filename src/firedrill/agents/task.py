@@ -159,6 +159,13 @@ def situation(living: OnCall) -> str:
     )
 
 
+def assessment_text(task: Task, limits: Limits) -> str:
+    """What an assessor is told, whoever it is: of a cluster without how a program ends."""
+    if task.assessment is not None and task.living is not None:
+        return brief(task.assessment, task.living).strip()
+    return task_text(task, limits).strip()
+
+
 def brief(assessment: Assessment, living: OnCall) -> str:
     """What an assessor finds: the requirement, what is to be handed in, what it may do, how its time goes."""
     tokens = f", and each token that a model writes {living.token_s:g} s" if living.token_s else ""

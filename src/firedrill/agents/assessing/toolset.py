@@ -14,15 +14,17 @@ from firedrill.agents.live.toolset import KUBECTL
 from firedrill.agents.models import ModelClient, Settings, ToolSpec
 from firedrill.core.digest import digest_of
 from firedrill.core.errors import FiredrillError, InfrastructureError, InputError
+from firedrill.core.outcome import Outcome
 from firedrill.tools.base import ToolResult
 from firedrill.tools.compliance.bench import Bench, Writer
-from firedrill.tools.compliance.catalog import COMPLIANCE_TOOLS
+from firedrill.tools.compliance.catalog import COMPLIANCE_TOOLS, ENDING_TOOLS
 from firedrill.tools.compliance.generating import TRIES, instruction
 from firedrill.tools.compliance.toolbox import ComplianceToolbox
 from firedrill.tools.errors import Mistake
 from firedrill.tools.live.desk import Desk
 from firedrill.tools.toolbox import described, failure
 
+_REASON = 500
 INSTRUCTIONS = ("generate-kyverno", "generate-rego", "generate-playbook")
 
 
@@ -54,7 +56,6 @@ class AssessingTools:
 
     def __init__(self, box: ComplianceToolbox, mind: Mind | None = None) -> None:
         self.fault: InfrastructureError | None = None
-        self.ending: AgentResult | None = None
         self.defects: list[str] = []
         self.box = box
         self._mind = mind
@@ -65,6 +66,14 @@ class AssessingTools:
     def names(self) -> Collection[str]:
         """Every tool that is offered."""
         return self.box.tools
+
+    @property
+    def ending(self) -> AgentResult | None:
+        """How the work of one member of a crew ended; whoever works alone ends otherwise."""
+        bench = self.box.bench
+        if bench.report or bench.made or bench.sent_back:
+            return AgentResult(Outcome.SUBMITTED, None, bench.report[:_REASON])
+        return None
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -109,7 +118,7 @@ class AssessingTools:
 def assessing_config() -> dict[str, Any]:
     """What of the tools shapes an agent's behaviour: names, descriptions, parameters, words to the model."""
     return {
-        "tools": digest_of(described(COMPLIANCE_TOOLS.values(), "mcp")),
+        "tools": digest_of(described([*COMPLIANCE_TOOLS.values(), *ENDING_TOOLS.values()], "mcp")),
         "instructions": digest_of({name: instruction(name) for name in INSTRUCTIONS}),
         "tries": TRIES,
     }
@@ -127,7 +136,7 @@ async def open_bench(episode: Episode, writer: Writer | None = None) -> AsyncIte
         raise InputError("these tools are about assessments", field="toolbox", mend="leave them out")
     desk = None if episode.living is None else Desk(episode.living, episode.workspace, KUBECTL)
     try:
-        yield Bench(episode.workspace, asked.folder, asked.kind, asked.requirement, desk, writer)
+        yield Bench(episode.workspace, asked.folder, asked.kind, asked.requirement, desk, writer, asked.files)
     finally:
         if desk is not None:
             await desk.close()

@@ -84,6 +84,12 @@ class CrewAgent:
             InfrastructureError: the endpoint, the sandbox or the world failed; it is tried again.
             InputError: it is about a recording, or the endpoint takes no request of ours at all.
         """
+        if episode.task.assessment is not None:
+            raise InputError(
+                "crew-sre ends incidents, and this is an assessment",
+                field="--agent",
+                mend="put crew-ciso on it",
+            )
         if episode.task.living is None:
             raise InputError(
                 "crew-sre is put on living worlds, and this is a recorded incident",

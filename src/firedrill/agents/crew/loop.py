@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from firedrill.agents.base import AgentResult
-from firedrill.agents.live import LiveTools
 from firedrill.agents.models import Reply, ToolCall, ToolResult
 from firedrill.agents.react.acting import CALLS_LIMIT
 from firedrill.agents.react.loop import Loop
-from firedrill.agents.react.tools import Query, Refusal, read_call
+from firedrill.agents.react.tools import Query, Refusal, Toolset, read_call
 from firedrill.agents.toolbox.serving import ends
 from firedrill.core.outcome import Outcome
 
@@ -40,7 +39,7 @@ class RoleLoop(Loop):
     text: str = ""
     iterations: int = 20
     ends: str = ""
-    offered: LiveTools = field(kw_only=True)
+    offered: Toolset = field(kw_only=True)
     spent: int = 0
 
     def told(self) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from firedrill.agents.base import AgentResult, Episode
-from firedrill.agents.handing import lacking
 from firedrill.agents.models import ToolCall, ToolResult
 from firedrill.agents.react.tools import (
     FINISH,
@@ -25,6 +24,7 @@ from firedrill.agents.toolbox.serving import ends
 from firedrill.core.outcome import Outcome
 from firedrill.core.submission import parse_submission
 from firedrill.sandbox.base import CommandResult
+from firedrill.tools.compliance.handing import lacking
 
 if TYPE_CHECKING:
     from firedrill.tools import ToolResult as Answer
@@ -141,7 +141,7 @@ async def _finish(episode: Episode, finish: Finish) -> tuple[AgentResult | None,
     task, workspace = episode.task, episode.workspace
     paths = list(dict.fromkeys(absolute(path, task.home) for path in finish.paths))
     if task.assessment is not None:
-        missing = await lacking(workspace, task.assessment)
+        missing = await lacking(workspace, task.assessment.folder, task.assessment.files)
         if missing:
             return None, f"{missing}. Nothing was handed in."
         return AgentResult(Outcome.SUBMITTED, None, finish.reason), "It was handed in."

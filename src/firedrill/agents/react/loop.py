@@ -23,7 +23,7 @@ from firedrill.agents.models import (
 from firedrill.agents.react.acting import act
 from firedrill.agents.react.prompts import Prompts
 from firedrill.agents.react.tools import Toolset
-from firedrill.agents.task import answer_section, brief, situation, task_text
+from firedrill.agents.task import answer_section, assessment_text, situation
 
 NOTICE_TURNS = 20
 """The last turns, in which every message says how many are left."""
@@ -70,10 +70,8 @@ class Loop:
             "files": "\n".join(f"- `{name}`" for name in task.files) or "- (nothing)",
         }
         if task.assessment is not None:
-            limits = self.episode.limits
-            # of a host there is one text; of a cluster its first part stands alone
-            text = brief(task.assessment, task.living) if task.living else task_text(task, limits)
-            known |= {"brief": text.strip(), "folder": task.assessment.folder}
+            text = assessment_text(task, self.episode.limits)
+            known |= {"brief": text, "folder": task.assessment.folder}
         elif task.living is not None:
             known |= {"situation": situation(task.living).strip(), "handing_in": answer_section(task).strip()}
         return self.prompts.text("task", **known)

@@ -52,6 +52,14 @@ class Bench:
     requirement: str = ""
     desk: Desk | None = None
     writer: Writer | None = None
+    files: tuple[str, ...] = ()
+    """What is to be handed in."""
+    made: str = ""
+    """What whoever made the artefacts said of them in the end."""
+    report: str = ""
+    """What was said at the end of the assessment."""
+    sent_back: str = ""
+    """Why the work goes back to who made it."""
 
     def path(self, name: str) -> str:
         """The path of a file of the working folder.

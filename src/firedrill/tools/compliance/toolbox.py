@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from firedrill.tools.base import ToolResult
-from firedrill.tools.compliance.catalog import COMPLIANCE_TOOLS
+from firedrill.tools.compliance.catalog import COMPLIANCE_TOOLS, ENDING_TOOLS
 from firedrill.tools.errors import Mistake
 from firedrill.tools.live.clients import Refused
 from firedrill.tools.live.desk import refusal
@@ -25,15 +25,15 @@ class ComplianceToolbox:
 
     Args:
         bench: of the assessment.
-        names: of the tools that are offered; by default all that fit.
+        names: of the tools that are offered; by default all that fit, without those that end the work.
     """
 
     def __init__(self, bench: Bench, names: Collection[str] | None = None) -> None:
         self.bench = bench
         self.tools: Mapping[str, ComplianceTool[Any]] = {
             name: tool
-            for name, tool in COMPLIANCE_TOOLS.items()
-            if bench.kind in tool.kinds and (names is None or name in names)
+            for name, tool in (*COMPLIANCE_TOOLS.items(), *ENDING_TOOLS.items())
+            if bench.kind in tool.kinds and (name in COMPLIANCE_TOOLS if names is None else name in names)
         }
 
     async def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> ToolResult:
