@@ -17,6 +17,8 @@ from firedrill.agents.models import Retry
 from firedrill.agents.scripted import Call, Say, Script, ScriptedServer, Turn, finish, shell
 from firedrill.core.errors import InputError
 from firedrill.core.outcome import Outcome
+from firedrill.runner.planning import entrant, refuse_strangers
+from firedrill.suites import open_suite
 
 REGO = """\
 package check
@@ -144,3 +146,28 @@ async def test_crews_are_put_where_they_belong(make_episode: Any) -> None:
     for wrong in ({"iterations": 0}, {"toolbox": "shell"}):
         with pytest.raises(InputError):
             create_crew({"model": "scripted/x", **known, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("spec", "toolbox", "fits"),
+    [
+        ("crew-ciso", None, True),
+        ("react", "live", True),
+        ("react", "shell", True),
+        ("react", "full", False),
+        ("crew-sre", None, False),
+        ("command:true", "live", False),
+        ("command:true", None, True),
+    ],
+)
+def test_who_cannot_assess_is_refused_before_a_run(spec: str, toolbox: str | None, *, fits: bool) -> None:
+    suite = open_suite("lite-ciso")
+    given = {"toolbox": toolbox} if toolbox else {}
+    if not spec.startswith("command"):
+        given |= {"base_url": "http://127.0.0.1:1/v1", "model": "scripted/x"}
+    agents = [entrant(create(spec, options=given))]
+    if fits:
+        refuse_strangers(suite.scenarios, agents, ())
+        return
+    with pytest.raises(InputError, match="is an assessment"):
+        refuse_strangers(suite.scenarios, agents, ())

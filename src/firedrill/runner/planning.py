@@ -60,6 +60,7 @@ def refuse_strangers(
         from firedrill.suites.compliance.opening import spec_of
 
         spec_of(item.scenario)
+    _refuse_elsewhere(chosen, entrants)
     living = [item.id for item in chosen if lives(item)]
     equipped = [item.agent.name for item in entrants if getattr(item.agent, "toolbox", "") == "full"]
     if living and equipped:
@@ -93,6 +94,28 @@ def refuse_strangers(
             f"cannot withhold {shares[0]} from recorded incidents: they are withheld whole or not at all"
         )
         raise InputError(problem, field="--without", mend="leave out the share")
+
+
+def _refuse_elsewhere(chosen: Sequence[SuiteScenario], entrants: Sequence[Entrant]) -> None:
+    """Raise InputError when an agent of incidents is put on an assessment, or the other way round."""
+    assessed = [item.id for item in chosen if assesses(item)]
+    broken = [item.id for item in chosen if not assesses(item)]
+    for item in entrants:
+        if item.works_on == "incidents" and assessed:
+            equipped = getattr(item.agent, "toolbox", "shell") != "shell"
+            raise InputError(
+                f"{item.agent.name} works on incidents, and {assessed[0]} is an assessment",
+                field="--toolbox" if equipped else "--agent",
+                mend="leave out --toolbox, or put react with --toolbox live on it"
+                if equipped
+                else "put crew-ciso or react on it",
+            )
+        if item.works_on == "assessments" and broken:
+            raise InputError(
+                f"{item.agent.name} works on assessments, and {broken[0]} is an incident",
+                field="--agent",
+                mend="put react, crew-sre or sleuth on it",
+            )
 
 
 def refuse_unready(

@@ -78,6 +78,11 @@ class Entrant:
         """Whether the agent can be put on recorded incidents; those that say nothing of it can."""
         return bool(getattr(self.agent, "looks_back", True))
 
+    @property
+    def works_on(self) -> str:
+        """``incidents``, ``assessments``, or empty for an agent that can be put on both."""
+        return str(getattr(self.agent, "works_on", ""))
+
     async def run(self, key: EpisodeKey, episode: Episode) -> AgentResult:
         """Let the agent work on an episode."""
         if self.solve is not None:

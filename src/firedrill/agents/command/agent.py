@@ -73,6 +73,11 @@ class CommandAgent:
         return self.toolbox != "full"
 
     @property
+    def works_on(self) -> str:
+        """The tools of the command ``incident`` are about incidents; without them it can assess, too."""
+        return "incidents" if self._equipped else ""
+
+    @property
     def looks_back(self) -> bool:
         """Whether it can be put on recorded incidents, where the tools of worlds have nothing to ask."""
         return self.toolbox != "live"

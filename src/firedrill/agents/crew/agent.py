@@ -51,6 +51,7 @@ class CrewAgent:
     iterations: int = ITERATIONS
     privileged: bool = False
     acts: bool = True
+    works_on: str = "incidents"
     looks_back: bool = False
     """Recorded incidents cannot be asked and changed."""
 

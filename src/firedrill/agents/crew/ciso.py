@@ -67,6 +67,7 @@ class CisoCrewAgent:
     iterations: int = ITERATIONS
     privileged: bool = False
     acts: bool = True
+    works_on: str = "assessments"
     looks_back: bool = False
     """Recorded incidents are nothing to assess."""
 

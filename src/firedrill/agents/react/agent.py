@@ -106,6 +106,11 @@ class ReactAgent:
         """Whether it can be put on recorded incidents, where the tools of worlds have nothing to ask."""
         return self.toolbox not in ("live", "nl")
 
+    @property
+    def works_on(self) -> str:
+        """The toolbox of recordings has nothing to read where something is assessed."""
+        return "incidents" if self.toolbox == "full" else ""
+
     def _assessing(self) -> dict[str, Any]:
         if self.toolbox not in ("live", "nl"):
             return {}
