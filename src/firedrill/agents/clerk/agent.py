@@ -9,6 +9,7 @@ import yaml
 
 from firedrill.agents.base import AgentError, AgentResult, Assessment, Episode
 from firedrill.agents.clerk import kyverno, objects, pods, rego, rights
+from firedrill.agents.clerk.hosts.choosing import template
 from firedrill.agents.clerk.words import Words, read
 from firedrill.core.outcome import Outcome
 
@@ -48,10 +49,15 @@ def artefacts(assessment: Assessment) -> Mapping[str, str]:
     if assessment.updates:
         return {}
     if "policy.yaml" in assessment.files:
-        found = pods.demands(words)
-        return {"policy.yaml": yaml.safe_dump(kyverno.policy(words, found), sort_keys=False)} if found else {}
+        demands = pods.demands(words)
+        if not demands:
+            return {}
+        return {"policy.yaml": yaml.safe_dump(kyverno.policy(words, demands), sort_keys=False)}
     if "fetcher.sh" in assessment.files:
         return _by_kubectl(words)
+    if "playbook.yml" in assessment.files:
+        filled = template(words)
+        return {} if filled is None else filled.files()
     return {}
 
 

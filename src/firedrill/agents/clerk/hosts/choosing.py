@@ -1,0 +1,26 @@
+"""Which family reads the words of a requirement about a host."""
+
+from __future__ import annotations
+
+from firedrill.agents.clerk.hosts import files, kernel, settings
+from firedrill.agents.clerk.hosts.template import Template
+from firedrill.agents.clerk.words import Words
+
+_FAMILIES = (
+    settings.sshd,
+    settings.sudo,
+    settings.ini,
+    kernel.module,
+    kernel.sysctl,
+    files.mount,
+    kernel.service,
+    files.modes,
+)
+
+
+def template(words: Words) -> Template | None:
+    """The first family that the words are about."""
+    return next((found for family in _FAMILIES if (found := family(words)) is not None), None)
+
+
+__all__ = ["template"]
