@@ -24,7 +24,6 @@ from firedrill.agents.toolbox.serving import ends
 from firedrill.core.outcome import Outcome
 from firedrill.core.submission import parse_submission
 from firedrill.sandbox.base import CommandResult
-from firedrill.tools.compliance.handing import lacking
 
 if TYPE_CHECKING:
     from firedrill.tools import ToolResult as Answer
@@ -141,6 +140,8 @@ async def _finish(episode: Episode, finish: Finish) -> tuple[AgentResult | None,
     task, workspace = episode.task, episode.workspace
     paths = list(dict.fromkeys(absolute(path, task.home) for path in finish.paths))
     if task.assessment is not None:
+        from firedrill.tools.compliance.handing import lacking
+
         missing = await lacking(workspace, task.assessment.folder, task.assessment.files)
         if missing:
             return None, f"{missing}. Nothing was handed in."
