@@ -193,7 +193,7 @@ def _capabilities(words: Words, text: str) -> list[Demand]:
         return []
     found: list[Demand] = []
     add, drop = ("securityContext", "capabilities", "add"), ("securityContext", "capabilities", "drop")
-    for sentence in words.demands:
+    for sentence in _clauses(words):
         named = tuple(item for item in re.findall(r"`([A-Z_]+)`|\b([A-Z]{3,}(?:_[A-Z]+)+)\b", sentence))
         names = tuple(item for pair in named for item in pair if item and _CAPABILITY.match(item))
         dropping = re.search(r"\bdrop(?:s|ped|ping)?\b|capabilities\.drop", sentence)
@@ -209,11 +209,20 @@ def _capabilities(words: Words, text: str) -> list[Demand]:
     return list(dict.fromkeys(found))
 
 
+def _clauses(words: Words) -> Iterable[str]:
+    """Sentences; one that speaks of both dropping and adding falls apart where the other begins."""
+    for sentence in words.demands:
+        if re.search(r"\bdrop", sentence) and re.search(r"\badd", sentence):
+            yield from re.split(r"(?:;|,? (?:and|but|nor))\s+(?=[a-z]+ )", sentence)
+        else:
+            yield sentence
+
+
 def _added(path: tuple[str, ...], sentence: str, names: tuple[str, ...]) -> Condition:
     only = re.search(r"\b(?:only|but|except|other than|apart from|nothing beyond|beside|at most)\b", sentence)
     if not names or only:
         return Condition(path, "all-in", names, absent=True)
-    return Condition(path, "none-in", names, absent=True)
+    return Condition(path, "none-in", tuple(dict.fromkeys((*names, "ALL"))), absent=True)
 
 
 __all__ = ["demands"]

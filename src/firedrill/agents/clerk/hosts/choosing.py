@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firedrill.agents.clerk.hosts import files, kernel, settings
+from firedrill.agents.clerk.hosts import files, kernel, programs, settings
 from firedrill.agents.clerk.hosts.template import Template
 from firedrill.agents.clerk.words import Words
 
@@ -15,6 +15,12 @@ _FAMILIES = (
     files.mount,
     kernel.service,
     files.modes,
+    programs.stacks,
+    programs.keys,
+    programs.time,
+    programs.selinux,
+    programs.accounts,
+    programs.audit,
 )
 
 

@@ -78,12 +78,14 @@ violations contains {place} if {{
 
 def ini(words: Words) -> Template | None:
     """`The setting K of section [S] comes out as V`, with systemd's folders of drop-ins."""
-    found = re.search(r"`(\w+)` (?:of|in) (?:the )?section `\[(\w+)\]`(.*)", words.text)
+    header = re.search(r"`\[(\w+)\]`", words.text)
     conf = re.search(r"`/etc/systemd/(\w+\.conf)`", words.text)
-    if found is None or conf is None:
+    found = re.search(r"(?:setting|key) `([A-Z]\w+)`(.*)", words.text)
+    found = found or re.search(r"`([A-Z][a-z]\w+)`(.*)", words.text)
+    if header is None or conf is None or found is None:
         return None
-    key, section, name = found[1], found[2], conf[1]
-    sought = wanted(found[3], (key,))
+    key, section, name = found[1], header[1], conf[1]
+    sought = wanted(found[2], (key, f"[{section}]"))
     if sought is None:
         return None
     known = re.search(r"none of ((?:`[^`]+`(?:,? and |,? or |, )?)+)", words.text)
