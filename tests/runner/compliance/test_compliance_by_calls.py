@@ -37,10 +37,11 @@ def call(name: str, **arguments: Any) -> Call:
     return Call(name, json.dumps(arguments))
 
 
-LOOK = call("RunKubectl", args="get deployments -A -o json", output_file="seen.json")
+LOOK = call("RunKubectl", args="get deployments -A -o json", output_file="seen.json", script_file="look.sh")
 WRITE = call("GenerateKyverno", sentence="no hostNetwork", policy_file="policy.yaml")
 APPLY = call("RunKubectl", args="apply -f policy.yaml")
 LINT = call("LintPolicy", policy_file="policy.yaml")
+EXPLAIN = call("ExplainVerdict", policy_file="policy.yaml", object="kube-system/Deployment/coredns")
 
 
 class Model:
@@ -50,7 +51,7 @@ class Model:
         [
             Say("", (call("finish", reason="?", paths=[]), LOOK)),
             Say("", (WRITE,)),
-            Say("", (LINT, APPLY)),
+            Say("", (LINT, APPLY, EXPLAIN, call("LintPolicy", policy_file="look.sh"))),
             Say("", (call("finish", reason="deployed", paths=["work/policy.yaml"]),)),
         ]
     )
@@ -86,6 +87,10 @@ def test_an_assessment_is_done_by_function_calls(played: RunFolder) -> None:
     # nothing was handed in before there was anything
     assert any("policy.yaml does not exist. Nothing was handed in" in text for text in said)
     assert any("nothing is wrong with its form" in text for text in said)
+    assert any(
+        "kube-system/Deployment/coredns: pass\n  pass own-network/autogen-host" in text for text in said
+    )
+    assert any("look.sh: a shell script, and nothing is wrong" in text for text in said)
     notes = record.agent_notes["toolbox"]
     assert notes["written"] == 2
     assert "refused" not in notes
