@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from firedrill.suites.compliance import known_ids, load
+from firedrill.core.documents import read_documents
+from firedrill.suites.compliance import artefacts, known_ids, load, policies_of
 from firedrill.suites.compliance.checking import Proof, of_policies, traps
 from firedrill.suites.compliance.cluster import Cluster
+from firedrill.suites.compliance.judging import misformed
 
 POLICIES = [name for name in known_ids() if name.startswith(("kg-", "ku-"))]
 
@@ -38,3 +40,18 @@ def test_a_cluster_of_objects_is_as_a_server_would_have_stored_it() -> None:
     assert [item["metadata"]["name"] for item in cluster.raw("/api/v1/namespaces/default/pods")["items"]] == [
         "a"
     ]
+
+
+def test_an_update_is_asked_to_be_written_otherwise() -> None:
+    spec = load("ku-12")
+    right = [item for item in read_documents(artefacts(spec)["policy.yaml"], "it") if isinstance(item, dict)]
+    assert misformed(spec, right) == ""
+    assert "still has spec.validationFailureActionOverrides" in misformed(spec, policies_of(spec))
+    for change, words in (
+        ({"validationFailureAction": "Enforce"}, "still has spec.validationFailureAction"),
+        ({"validationFailureAction": "Audit"}, ""),
+        ({"rules": [{"name": "a", "validate": {"message": "b"}}]}, "rule a of team-label has no"),
+    ):
+        last = {**right[2], "spec": {**right[2]["spec"], **change}}
+        assert (words in misformed(spec, [*right[:2], last])) and bool(words) is bool(misformed(spec, [last]))
+    assert misformed(load("ku-11"), policies_of(load("ku-11"))) == ""

@@ -10,7 +10,7 @@ import yaml
 from firedrill.core.compliance import VISIBLE, ComplianceFacts, Stage
 from firedrill.core.episode import Record
 from firedrill.core.living import HarmItem, RequestLine
-from firedrill.suites.compliance.judging import Loaded, admitted, judge_all, sensitive
+from firedrill.suites.compliance.judging import Loaded, admitted, judge_all, misformed, sensitive
 from firedrill.suites.compliance.loading import policies_of
 from firedrill.suites.compliance.model import ComplianceSpec
 
@@ -181,7 +181,8 @@ def _engine(spec: ComplianceSpec, found: Mapping[str, Document]) -> Stage:
     gone = sorted(names - set(found))
     if new:
         return Stage(reason=f"{new[0]} is a new policy")
-    return Stage(reason=f"{gone[0]} is gone") if gone else Stage(ok=True)
+    problem = f"{gone[0]} is gone" if gone else misformed(spec, found.values())
+    return Stage(reason=problem) if problem else Stage(ok=True)
 
 
 def _reports(world: World, entity: str) -> list[Document]:

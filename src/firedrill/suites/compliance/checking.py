@@ -11,7 +11,7 @@ from firedrill.core.documents import read_documents
 from firedrill.core.errors import InputError
 from firedrill.suites.compliance.controls import judge_of, verdicts
 from firedrill.suites.compliance.hosts import host_of
-from firedrill.suites.compliance.judging import Loaded, admitted, judge_all, sensitive
+from firedrill.suites.compliance.judging import Loaded, admitted, judge_all, misformed, sensitive
 from firedrill.suites.compliance.loading import artefacts, mutated, policies_of, text_of, variants
 from firedrill.suites.compliance.model import ComplianceSpec
 
@@ -123,7 +123,8 @@ def _loaded(spec: ComplianceSpec, documents: Sequence[dict[str, Any]]) -> Loaded
     by_name = {_name(item): item for item in policies_of(spec)}
     by_name |= {_name(item): item for item in documents}
     loaded, problem = admitted(by_name.values())
-    return problem if loaded is None else loaded
+    problem = problem or misformed(spec, by_name.values())
+    return problem if loaded is None or problem else loaded
 
 
 def _name(document: dict[str, Any]) -> tuple[str, str, str]:

@@ -50,6 +50,25 @@ def admitted(documents: Iterable[Document]) -> tuple[Loaded | None, str]:
     return Loaded(tuple(policies), tuple(exceptions)), ""
 
 
+def misformed(spec: ComplianceSpec, documents: Iterable[Document]) -> str:
+    """Why policies are not written as the update asks; empty where they are, or where it asks nothing."""
+    if spec.form != "rule-actions":
+        return ""
+    for document in documents:
+        body = document.get("spec") or {}
+        name = (document.get("metadata") or {}).get("name")
+        if body.get("validationFailureActionOverrides"):
+            return f"{name} still has spec.validationFailureActionOverrides"
+        # the server writes the default into policies that do not have the field
+        if body.get("validationFailureAction", "Audit") != "Audit":
+            return f"{name} still has spec.validationFailureAction"
+        for rule in body.get("rules") or ():
+            validate = rule.get("validate")
+            if validate and "failureAction" not in validate:
+                return f"rule {rule.get('name')} of {name} has no validate.failureAction"
+    return ""
+
+
 def judge(spec: ComplianceSpec, loaded: Loaded, variant: Variant) -> Judged:
     """What the policies say about one variant. Objects that rightly pass are left out of the answer."""
     cluster = Cluster(variant.state)
@@ -131,4 +150,4 @@ def sensitive(judged: Sequence[Judged]) -> Stage:
     return Stage(ok=True)
 
 
-__all__ = ["Loaded", "admitted", "judge", "judge_all", "rows_of", "sensitive"]
+__all__ = ["Loaded", "admitted", "judge", "judge_all", "misformed", "rows_of", "sensitive"]

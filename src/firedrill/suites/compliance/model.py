@@ -74,6 +74,9 @@ class ComplianceSpec(Record):
     """The text asks for denial, so that creations are tried as well."""
     exceptions: bool = False
     """Of updates: one PolicyException may be added."""
+    form: Literal["", "rule-actions"] = ""
+    """Of updates: how all policies have to be written afterwards. `rule-actions`: each rule that validates
+    says what a failure leads to, and nothing about it is under `spec` but the default of the server."""
     collects: tuple[str, ...] = ()
     """Kinds of object that the control is about (`kubectl-opa`), as `pods` or `roles.rbac…`."""
     fixed: Mapping[str, Drawn] = Field(default_factory=dict)

@@ -151,6 +151,25 @@ def _exempt_agent(objects: Objects) -> set[str]:
     return (network - exempt) | pods(lambda spec: bool(spec.get("hostPID")))(objects)
 
 
+def _as_before(objects: Objects) -> dict[str, Verdict]:
+    """The namespace of ku-12 in which denials become reports is drawn once, so that its own text tells it."""
+    from firedrill.suites.compliance.loading import load, words_of
+
+    reporting = words_of(load("ku-12"))["legacy"]
+    exempt = {"kube-system"} | _labelled(objects, "policy", "exempt")
+    shared = pods(lambda spec: bool(spec.get("hostNetwork") or spec.get("hostPID")))(objects)
+    found: dict[str, Verdict] = {}
+    for obj in objects:
+        if obj["kind"] == "Deployment" and not (obj["metadata"].get("labels") or {}).get("team"):
+            found[entity(obj)] = "fail"
+    found |= _denied_in_production(objects)
+    for name in shared:
+        space = name.split("/")[0]
+        if space not in exempt and (space != reporting or name not in found):
+            found[name] = "fail" if space == reporting else "block"
+    return found
+
+
 JUDGES = {
     "ku-01": _account_and_registry,
     "ku-02": _all_containers_and_team,
@@ -163,4 +182,5 @@ JUDGES = {
     "ku-09": _teams,
     "ku-10": _replicas,
     "ku-11": _exempt_agent,
+    "ku-12": _as_before,
 }
