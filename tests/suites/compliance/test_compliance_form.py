@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from firedrill.core.compliance import CLUSTER_CLASSES
@@ -9,12 +11,22 @@ from firedrill.core.errors import InputError
 from firedrill.suites.compliance import BLIND, CATALOGUE, known_ids, load, text_of, variants
 from firedrill.suites.compliance.blind import by_hash
 from firedrill.suites.compliance.controls import judge_of, verdicts
+from firedrill.suites.compliance.opening import PAPER_MIX, members
 from firedrill.suites.compliance.patching import patched
 
 
 def test_the_blind_are_chosen_by_hash() -> None:
     assert len(CATALOGUE) == 65
     assert by_hash() == BLIND
+
+
+def test_the_mix_of_the_paper_is_drawn_by_hash() -> None:
+    assert known_ids() == tuple(sorted(CATALOGUE))
+    found = members("ciso-paper")
+    assert Counter(load(name).scenario_class for name in found) == PAPER_MIX
+    assert found != members("ciso-core") == known_ids()
+    left = "kg-04 kg-06 ko-01 ko-02 ko-03 ko-06 ku-01 ku-06 rh-03 rh-07 rh-10 rh-20 rh-22 rh-23 rh-27"
+    assert " ".join(sorted(set(CATALOGUE) - set(found))) == left
 
 
 @pytest.mark.parametrize("name", known_ids())

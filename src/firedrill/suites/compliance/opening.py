@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from firedrill.core.compliance import CLASSES, CLUSTER_CLASSES, ScenarioClass
@@ -22,12 +23,20 @@ WIRED: frozenset[ScenarioClass] = frozenset(CLASSES)
 """The classes whose episodes can be carried out and graded."""
 TITLES: Mapping[str, str] = {
     "ciso-core": "Compliance: policies, evidence and updates, graded on hidden variants",
+    "ciso-paper": "Fifty of them in the mix of the ITBench paper: 10, 10, 20 and 10 by class",
     "lite-ciso": "Six short assessments, one or two of each class",
 }
 SELECTED: Mapping[str, tuple[str, ...]] = {
     "lite-ciso": ("kg-01", "kg-06", "ko-10", "ku-02", "rh-11", "rh-19"),
 }
 """The scenarios of suites that do not hold all."""
+PAPER_MIX: Mapping[ScenarioClass, int] = {
+    "kyverno": 10,
+    "kubectl-opa": 10,
+    "rhel9-ansible-opa": 20,
+    "kyverno-update": 10,
+}
+"""How many scenarios of each class the ITBench paper has."""
 MEMBER = "compliance"
 """Where the scenario itself stands in a scenario's truth."""
 _AUTHORITY: Mapping[ScenarioClass, str] = {
@@ -69,8 +78,7 @@ def open_compliance(name: str) -> Suite:
     """
     if name not in TITLES:
         raise InputError(f"no suite {name!r} of compliance", mend=f"there are {', '.join(TITLES)}")
-    chosen = SELECTED.get(name, known_ids())
-    specs = [load(item) for item in chosen if _PREFIXES.get(item[:2]) in WIRED]
+    specs = [load(item) for item in members(name) if _PREFIXES.get(item[:2]) in WIRED]
     return make_suite(
         name=name,
         version=VERSION,
@@ -78,6 +86,22 @@ def open_compliance(name: str) -> Suite:
         scenarios=[suite_scenario(spec) for spec in specs],
         provenance={"title": TITLES[name]},
     )
+
+
+def members(name: str) -> tuple[str, ...]:
+    """The ids of a suite's scenarios, sorted.
+
+    `ciso-paper` has of each class the ids with the smallest SHA-256 of `ciso-paper/<id>`: nobody chose them,
+    and the rule is not that of the blind ones.
+    """
+    if name != "ciso-paper":
+        return SELECTED.get(name, known_ids())
+    ranked = sorted(known_ids(), key=lambda item: sha256(f"{name}/{item}".encode()).hexdigest())
+    found: list[str] = []
+    for prefix, scenario_class in _PREFIXES.items():
+        own = [item for item in ranked if item.startswith(f"{prefix}-")]
+        found += own[: PAPER_MIX[scenario_class]]
+    return tuple(sorted(found))
 
 
 def suite_scenario(spec: ComplianceSpec) -> SuiteScenario:
@@ -151,4 +175,15 @@ def spec_of(scenario: Scenario) -> ComplianceSpec:
     return spec
 
 
-__all__ = ["MEMBER", "TITLES", "WIRED", "head", "open_compliance", "spec_of", "suite_names", "suite_scenario"]
+__all__ = [
+    "MEMBER",
+    "PAPER_MIX",
+    "TITLES",
+    "WIRED",
+    "head",
+    "members",
+    "open_compliance",
+    "spec_of",
+    "suite_names",
+    "suite_scenario",
+]
