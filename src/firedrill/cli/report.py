@@ -17,7 +17,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def report(
     run: Annotated[Path, typer.Argument(help="the folder of a run")],
     out: Annotated[Path | None, typer.Option(help="where to write; RUN/report, or standard output")] = None,
-    form: Annotated[str, typer.Option("--format", help="html, json, csv or markdown")] = "html",
+    form: Annotated[
+        str, typer.Option("--format", help="html, json, csv, markdown; of compliance also oscal, polr")
+    ] = "html",
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
     """Write a run as a folder of pages that opens offline, or as one file of results."""

@@ -1,4 +1,4 @@
-"""A run's results as JSON, CSV or Markdown."""
+"""A run's results as JSON, CSV or Markdown; of compliance also in an auditor's formats."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from firedrill.report import text
+from firedrill.report.compliance.oscal import as_oscal
+from firedrill.report.compliance.policyreports import as_policy_reports
 from firedrill.report.model import RunView
 from firedrill.runner import summary as run_summary
 
@@ -63,7 +65,13 @@ def as_markdown(view: RunView) -> str:
     return "\n".join([*lines, "", *remarks, ""])
 
 
-FORMATS: dict[str, Callable[[RunView], str]] = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+FORMATS: dict[str, Callable[[RunView], str]] = {
+    "json": as_json,
+    "csv": as_csv,
+    "markdown": as_markdown,
+    "oscal": as_oscal,
+    "polr": as_policy_reports,
+}
 
 
 def _rows(view: RunView) -> Any:
