@@ -71,15 +71,19 @@ def test_a_run_in_which_nothing_has_ended_has_no_standing() -> None:
 def test_a_narrow_terminal_does_without_some_columns_and_never_without_the_agents() -> None:
     columns = ["resolved", "95 %", "n", "diagnosis", "repair", "SLO-min saved", "to repair", "harm"]
     rows = [["100.0 %", "[2.5, 100.0]", "1", "1.00", "1.00", "+0.99", "4 min 30 s (1)", "1 none"]]
-    assert terminal._fitting(columns, rows, 200) == list(range(8))
-    assert [columns[place] for place in terminal._fitting(columns, rows, 66)] == [
+    assert terminal._fitting(columns, rows, 200, terminal._SPARED) == list(range(8))
+    assert [columns[place] for place in terminal._fitting(columns, rows, 66, terminal._SPARED)] == [
         "resolved",
         "n",
         "repair",
         "to repair",
         "harm",
     ]
-    assert [columns[place] for place in terminal._fitting(columns, rows, 0)] == ["resolved", "repair", "harm"]
+    assert [columns[place] for place in terminal._fitting(columns, rows, 0, terminal._SPARED)] == [
+        "resolved",
+        "repair",
+        "harm",
+    ]
 
 
 def test_the_terminal_tells_the_same_story(make_run: MakeRun) -> None:

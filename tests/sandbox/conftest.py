@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from firedrill.sandbox import SandboxLimits, SandboxSpec, View, bubblewrap, host, toolroot
+from firedrill.sandbox import SandboxLimits, SandboxSpec, View, bubblewrap, toolroot
+from firedrill.sandbox import bare as unconfined
 from firedrill.sandbox.opening import open_workspace
 from firedrill.sandbox.workspace import SupervisedWorkspace
 
@@ -123,7 +124,7 @@ def bare(view: View, monkeypatch: pytest.MonkeyPatch) -> Opener:
     """``bare(**limits)`` opens a workspace without a sandbox, whose supervisor is measured with the tests."""
     arguments = measured(SUPERVISOR)
     if arguments is not None:
-        monkeypatch.setattr(host, "boot", lambda _module: arguments)
+        monkeypatch.setattr(unconfined, "boot", lambda _module: arguments)
     spec_of = {"cpu_seconds": 600}
 
     def opened(view_of: View = view, **limits: float) -> SupervisedWorkspace:

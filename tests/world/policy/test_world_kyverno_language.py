@@ -81,8 +81,8 @@ def test_leaves(value: Any, pattern: Any, fits: bool) -> None:
 @given(TREES)
 def test_an_object_fits_itself_unless_it_holds_empty_lists_or_wildcards(tree: Any) -> None:
     text = repr(tree)
-    if "[]" in text or "|" in text or "''" in text:
-        return
+    if "[]" in text or "|" in text or "''" in text or ("[" in text and "None" in text):
+        return  # no wildcard fits nothing, and lists become wildcards below
     pattern = {"spec": _as_pattern(tree)}
     found = Overlay().compare({"spec": tree}, pattern)
     assert found is None, (found, tree)
